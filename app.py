@@ -1,0 +1,91 @@
+"""The web demo: `python app.py` opens the page on this machine.
+
+python app.py --base stable-diffusion-v1-5/stable-diffusion-v1-5 --modulator runs/my-modulator
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+MODELS = Path(__file__).parent / "assets" / "models"
+BASE, MODULATOR, SEGMENTER = "mini", "mini-modulator", "mini-segmenter"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load the models once, build the page and serve it until the process is told to end."""
+    options = parse(arguments)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    with contextlib.suppress(ImportError):  # on ZeroGPU, before anything touches CUDA
+        import spaces  # noqa: F401
+
+    from demo.models import Models, open_models
+    from demo.ui import build_ui, launch_options
+    from mcm_core.conditions import InputError
+    from mcm_core.engine import drain_on_sigterm
+
+    try:
+        opened = open_models(options.base, options.modulator, options.segmenter, **_device(options))
+    except InputError as error:
+        sys.exit(f"app.py: {error}")
+    models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
+    demo = build_ui(models)
+    ended = threading.Event()
+    drain_on_sigterm(models.engine, ended.set)
+    demo.launch(
+        server_name=options.host, server_port=options.port, prevent_thread_lock=True, **launch_options()
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        ended.wait()
+    demo.close()
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--base", nargs="+", help="frozen bases: hub ids, folders, .safetensors files, or a folder of folders"
+    )
+    parser.add_argument(
+        "--modulator", nargs="*", help="modulators, or a folder of them; each goes with what it fits"
+    )
+    parser.add_argument(
+        "--segmenter", help="folder of a network that reads pictures again, for the first model"
+    )
+    parser.add_argument("--device", help="cuda, cpu, ...; by default CUDA where there is one")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the base")
+    parser.add_argument(
+        "--host", help="address to listen at (default: this machine only, or GRADIO_SERVER_NAME)"
+    )
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument(
+        "--max-waiting", type=int, default=16, help="requests in line before more are refused"
+    )
+    parser.add_argument("--deadline", type=float, default=300.0, help="seconds that one request may run")
+    options = parser.parse_args(arguments)
+    if options.base is None:
+        options.base = [str(MODELS / BASE)]
+        options.modulator = [str(MODELS / MODULATOR)] if options.modulator is None else options.modulator
+        segmenter = MODELS / SEGMENTER
+        options.segmenter = options.segmenter or (str(segmenter) if segmenter.is_dir() else None)
+    options.modulator = options.modulator or []
+    return options
+
+
+def _device(options: argparse.Namespace) -> dict[str, object]:
+    """The options of `Base.from_pretrained`."""
+    import torch
+
+    dtype = None if options.dtype is None else getattr(torch, options.dtype)
+    return {"dtype": dtype, "device": options.device}
+
+
+if __name__ == "__main__":
+    main()

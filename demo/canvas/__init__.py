@@ -1,0 +1,129 @@
+"""The drawing component: a label map with a sketch over it, painted in the browser with exact class ids.
+
+The value is the canvas value of `mcm_core.conditions`. The JavaScript beside this file is plain and has no
+build step; its files are joined in the order of `_SCRIPTS` and share one scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass, from_canvas, to_canvas
+
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("raster.js", "drawing.js", "editor.js", "stage.js", "panel.js", "input.js", "main.js")
+
+
+def script() -> str:
+    """The body of a JavaScript function of (element, trigger, props, server, upload, watch)."""
+    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+
+
+class Canvas(gr.HTML):
+    """A canvas to paint classes and draw a sketch.
+
+    Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `generate`
+    (Ctrl+Enter) and `dropped` (a picture file was dropped: see `dropped_file`). Give `stroke` listeners
+    `trigger_mode="always_last"`.
+
+    Args:
+        classes: what can be painted. After `gr.update(classes=...)` the drawing keeps its classes by name.
+        value: a canvas value or `Conditions` (scaled to `width` x `height` by the browser), or None.
+        width, height: size of the drawing in pixels, 8 to 2048.
+        layers: which of "labels" and "sketch" the model takes; the tools of the other are greyed.
+        storage_key: under which name the browser keeps the drawing across reloads; None keeps nothing.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[LabelClass | Mapping[str, str]] = (),
+        value: Mapping[str, Any] | Conditions | Callable | None = None,
+        *,
+        width: int = 256,
+        height: int = 256,
+        layers: Sequence[str] = (LABELS, SKETCH),
+        storage_key: str | None = "drawing",
+        label: str = "Drawing",
+        **kwargs: Any,
+    ) -> None:
+        # Set as attributes too: gr.HTML takes any name that the script quotes for an event.
+        self.classes = [{"name": one.name, "color": one.color} for one in _label_classes(classes)]
+        self.width = width
+        self.height = height
+        self.layers = list(layers)
+        self.storage_key = storage_key
+        super().__init__(
+            value=value,
+            label=label,
+            html_template='<div class="mcm-canvas"></div>',
+            css_template=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
+            js_on_load=script(),
+            apply_default_css=False,
+            classes=self.classes,
+            width=width,
+            height=height,
+            layers=self.layers,
+            storage_key=storage_key,
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> Any:
+        """The canvas value as the browser sent it, checked; None where nothing was ever drawn.
+
+        Raises:
+            gr.Error: whatever `from_canvas` refuses.
+        """
+        return self._checked(payload) if payload else None
+
+    def postprocess(self, value: Any) -> Any:
+        """The same for values on their way to the browser; `Conditions` are turned into a canvas value."""
+        if isinstance(value, Conditions):
+            return to_canvas(value, (self.height, self.width))
+        return self._checked(value) if value else None
+
+    def _checked(self, value: Any) -> dict[str, Any]:
+        try:
+            from_canvas(value, _label_classes(self.classes))
+        except InputError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return dict(value)
+
+    def api_info(self) -> dict[str, Any]:
+        runs = {"type": "string", "description": 'row-major runs "IDxCOUNT,..."; "" where nothing is drawn'}
+        numbers = {key: {"type": "integer"} for key in ("version", "width", "height", "revision")}
+        return {
+            "title": "Canvas value",
+            "type": "object",
+            "properties": {**numbers, "labels": runs, "sketch": runs},
+            "required": ["version", "width", "height", "labels", "sketch", "revision"],
+        }
+
+    def example_payload(self) -> dict[str, Any]:
+        return to_canvas(Conditions(), (self.height, self.width))
+
+    def example_value(self) -> dict[str, Any]:
+        return self.example_payload()
+
+
+def dropped_file(event: gr.EventData) -> Path:
+    """The file of a `dropped` event.
+
+    Raises:
+        gr.Error: the browser names a file that was not uploaded; it could name any on the server.
+    """
+    uploads = Path(get_upload_folder()).resolve()
+    file = Path(str((event._data or {}).get("path", ""))).resolve()
+    if uploads not in file.parents or not file.is_file():
+        raise gr.Error("That picture did not arrive. Drop it again.", print_exception=False)
+    return file
+
+
+def _label_classes(classes: Sequence[LabelClass | Mapping[str, str]]) -> tuple[LabelClass, ...]:
+    return tuple(
+        one if isinstance(one, LabelClass) else LabelClass(one["name"], one["color"]) for one in classes
+    )

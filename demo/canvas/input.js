@@ -1,0 +1,155 @@
+// Hands: mouse, finger, pen, keys and dropped files, turned into calls of the editor.
+
+const KEY_STEP = 4;
+const KEY_LEAP = 32;
+const PALM_MS = 500; // after a pen has touched, fingers are taken for the palm for this long
+
+/** Draws with one pointer at a time; a pen wins over a finger, further fingers do nothing. */
+function listenToPointers(stage, editor, hover) {
+  let active = null;
+  let penSeen = -Infinity;
+
+  const pressure = (event) => (event.pointerType === "pen" && event.pressure > 0 ? 0.4 + 1.2 * event.pressure : 1);
+
+  const mayBegin = (event) => {
+    if (event.button !== 0) return false;
+    if (event.pointerType === "pen") return true;
+    if (event.pointerType === "touch" && event.timeStamp - penSeen < PALM_MS) return false;
+    return active === null;
+  };
+
+  stage.root.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "pen") penSeen = event.timeStamp;
+    if (!mayBegin(event)) return;
+    event.preventDefault();
+    stage.root.focus({ preventScroll: true });
+    stage.root.setPointerCapture(event.pointerId);
+    active = event.pointerId;
+    editor.begin(stage.pointAt(event), pressure(event));
+  });
+
+  stage.root.addEventListener("pointermove", (event) => {
+    hover(event.pointerType === "touch" ? null : stage.pointAt(event));
+    if (event.pointerId !== active) return;
+    if (event.pointerType === "pen") penSeen = event.timeStamp;
+    const moves = event.getCoalescedEvents();
+    for (const move of moves.length ? moves : [event]) editor.extend(stage.pointAt(move), pressure(move));
+  });
+
+  const release = (finish) => (event) => {
+    if (event.pointerId !== active) return;
+    active = null;
+    finish();
+  };
+  stage.root.addEventListener("pointerup", release(() => editor.end()));
+  stage.root.addEventListener("pointercancel", release(() => editor.cancel()));
+  stage.root.addEventListener("pointerleave", () => hover(null));
+  stage.root.addEventListener("contextmenu", (event) => event.preventDefault());
+}
+
+/** The crosshair: arrows move it, Space draws. A shape begins at the first Space and ends at the second. */
+function listenToArrows(stage, editor, moved, say) {
+  let at = null;
+
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const isShape = () => ["line", "box"].includes(editor.settings.shape);
+  const within = (value, size) => Math.min(size - 1, Math.max(0, value));
+
+  const go = ([dx, dy], step) => {
+    const { width, height } = stage.drawing;
+    at = at || { x: width >> 1, y: height >> 1 };
+    at = { x: within(at.x + dx * step, width), y: within(at.y + dy * step, height) };
+    moved(at);
+    editor.extend(at);
+    say(`${at.x}, ${at.y}`);
+  };
+
+  const press = () => {
+    if (!at) go([0, 0], 0);
+    if (editor.stroke) {
+      editor.end();
+      return;
+    }
+    editor.begin(at);
+    say(`${editor.settings.name} at ${at.x}, ${at.y}${editor.stroke && isShape() ? ", Space again to end" : ""}`);
+  };
+
+  stage.root.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (arrows[event.key]) go(arrows[event.key], event.shiftKey ? KEY_LEAP : KEY_STEP);
+    else if (event.key === " ") event.repeat || press();
+    else if (event.key === "Escape" && editor.stroke) editor.cancel();
+    else return;
+    event.preventDefault();
+  });
+  stage.root.addEventListener("keyup", (event) => {
+    if (event.key === " " && editor.stroke && !isShape()) editor.end();
+  });
+  stage.root.addEventListener("blur", () => {
+    editor.end();
+    moved(null);
+  });
+  stage.root.addEventListener("pointerdown", () => moved((at = null)));
+}
+
+/** Keys of the tools; they act while the focus is in `root`, on a button or nowhere, never while someone writes. */
+function listenToKeys(root, editor, generate) {
+  const tools = { b: "brush", f: "fill", l: "line", r: "rectangle", p: "pen" };
+
+  const withControl = (event) => {
+    const key = event.key.toLowerCase();
+    if (key === "z") event.shiftKey ? editor.redo() : editor.undo();
+    else if (key === "y") editor.redo();
+    else if (key === "enter") {
+      editor.end();
+      generate();
+    } else return false;
+    return true;
+  };
+
+  const plain = (event) => {
+    const key = event.key.toLowerCase();
+    const digit = /^Digit([0-9])$/.exec(event.code);
+    if (digit) editor.chooseClass((Number(digit[1]) || 10) + (event.shiftKey ? 10 : 0));
+    else if (tools[key]) editor.choose(tools[key]);
+    else if (key === "e") editor.chooseEraser();
+    else if (key === "[" || key === "]") editor.nudgeSize(key === "]" ? 1 : -1);
+    else return false;
+    return true;
+  };
+
+  const ours = (event) => {
+    const focus = document.activeElement;
+    const here = root.contains(focus) || focus === document.body || focus.matches("button");
+    return here && root.offsetParent !== null && !event.defaultPrevented;
+  };
+
+  const listen = (event) => {
+    if (!root.isConnected) document.removeEventListener("keydown", listen);
+    if (!ours(event)) return;
+    const control = event.ctrlKey || event.metaKey;
+    if (event.altKey && !control) return;
+    if (control ? withControl(event) : plain(event)) event.preventDefault();
+  };
+  document.addEventListener("keydown", listen);
+}
+
+/** A picture file that is dropped on the stage goes to `take(file)`. */
+function listenToDrops(stage, take) {
+  const mark = (isOver) => stage.root.classList.toggle("over", isOver);
+  const hasFile = (event) => [...event.dataTransfer.types].includes("Files");
+
+  stage.root.addEventListener("dragover", (event) => {
+    if (!hasFile(event)) return;
+    event.preventDefault();
+    mark(true);
+  });
+  stage.root.addEventListener("dragleave", () => mark(false));
+  stage.root.addEventListener("drop", (event) => {
+    if (!hasFile(event)) return;
+    event.preventDefault();
+    mark(false);
+    const file = [...event.dataTransfer.files].find(({ type }) => type.startsWith("image/"));
+    take(file || null);
+  });
+}

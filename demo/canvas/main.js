@@ -1,0 +1,238 @@
+// Puts the parts together and speaks with Gradio, which runs this file's scope once per mount with
+// element, trigger, props, server, upload and watch.
+
+/** Classes as Python sent them, made harmless: a list of {name, color "#rrggbb"}. */
+function readClasses(classes) {
+  return Array.from(classes || [])
+    .slice(0, 255)
+    .map((one) => ({
+      name: String(one?.name ?? "?"),
+      color: /^#[0-9a-f]{6}$/i.test(one?.color) ? one.color : UNKNOWN_COLOR,
+    }));
+}
+
+function readSide(side, fallback) {
+  return Number.isInteger(side) && side >= MIN_SIDE && side <= MAX_SIDE ? side : fallback;
+}
+
+/** newIds[id of a class in `before`] = id of the class of that name in `after`, or 0. */
+function sameNames(before, after) {
+  return [0, ...before.map(({ name }) => after.findIndex((one) => one.name === name) + 1)];
+}
+
+/** The drawing in the browser's storage, so that it outlives a reload. Storage may be full, damaged or forbidden. */
+class Shelf {
+  constructor(key) {
+    this.key = key ? `mcm-canvas:${key}` : null;
+  }
+
+  put(value, classes) {
+    if (!this.key) return;
+    try {
+      localStorage.setItem(this.key, JSON.stringify({ value, names: classes.map(({ name }) => name) }));
+    } catch {
+      // No room or no permission: the drawing lives as long as the page.
+    }
+  }
+
+  /** {value, names} or null. */
+  take() {
+    if (!this.key) return null;
+    try {
+      const kept = JSON.parse(localStorage.getItem(this.key));
+      return kept && Array.isArray(kept.names) ? kept : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+class Canvas {
+  constructor(root) {
+    this.root = root;
+    this.revision = 0;
+    this.visible = { labels: true, sketch: true };
+    this.shelf = new Shelf(props.storage_key);
+    this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
+    this.stage = new Stage(this.drawing);
+    this.editor = new Editor(this.drawing, {
+      paint: (layer, rect) => this.paint(layer, rect),
+      step: () => this.publish(),
+      state: () => this.refresh(),
+      say: (text) => this.panel.say(text),
+    });
+    this.panel = new Panel(this.editor, {
+      show: (layer) => this.show(layer, !this.visible[layer]),
+      opacity: (percent) => this.stage.root.style.setProperty("--opacity", percent / 100),
+      download: (layer) => this.download(layer),
+    });
+    const work = make("div", { class: "work" }, this.stage.root, this.panel.legend);
+    root.replaceChildren(this.panel.toolbar, work, this.panel.options, this.panel.status);
+    this.listen();
+  }
+
+  listen() {
+    const say = (text) => this.panel.say(text);
+    listenToPointers(this.stage, this.editor, (at) => this.hover(at));
+    listenToArrows(this.stage, this.editor, (at) => this.aim(at), say);
+    listenToKeys(this.root, this.editor, () => trigger("generate"));
+    listenToDrops(this.stage, (file) => this.drop(file));
+  }
+
+  // -- what is seen -----------------------------------------------------------------------------------------
+
+  paint(layer, rect) {
+    this.stage.paint(layer, rect);
+    if (!rect || !this.editor.stroke) return;
+    this.root.classList.add("drawn");
+    if (!this.visible[layer]) this.show(layer, true);
+  }
+
+  refresh() {
+    const isDrawn = this.editor.stroke || LAYERS.some((layer) => !this.drawing.isEmpty(layer));
+    this.root.classList.toggle("drawn", Boolean(isDrawn));
+    this.panel.refresh(this.visible);
+    this.hover(this.aimedAt || this.hoveredAt);
+  }
+
+  show(layer, isVisible) {
+    this.visible[layer] = isVisible;
+    this.stage.canvases[layer].hidden = !isVisible;
+    this.panel.refreshLayer(layer, isVisible);
+    this.panel.say(`${LAYER_NAMES[layer]} ${isVisible ? "shown" : "hidden"}`);
+  }
+
+  hover(at) {
+    this.hoveredAt = at;
+    const { settings, ink, classes, size } = this.editor;
+    const colors = { sketch: INK, labels: classes[ink - 1]?.color };
+    this.stage.showRing(at, settings.size ? size : 0, (ink && colors[settings.layer]) || "#fff");
+  }
+
+  aim(at) {
+    this.aimedAt = at;
+    this.stage.showCross(at);
+    this.hover(at);
+  }
+
+  // -- to Python --------------------------------------------------------------------------------------------
+
+  publish() {
+    this.revision += 1;
+    const value = toValue(this.drawing, this.revision);
+    this.shelf.put(value, this.editor.classes);
+    props.value = value;
+    trigger("stroke");
+  }
+
+  async drop(file) {
+    if (!file) {
+      this.panel.say("Only pictures can be dropped here");
+      return;
+    }
+    try {
+      this.panel.say(`Loading ${file.name}`);
+      const { path } = await upload(file);
+      trigger("dropped", { path, name: file.name });
+    } catch {
+      this.panel.say(`${file.name} could not be loaded`);
+    }
+  }
+
+  async download(layer) {
+    const blob = await this.stage.picture(layer);
+    const url = URL.createObjectURL(blob);
+    make("a", { href: url, download: layer === "labels" ? "drawing.png" : "sketch.png" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+
+  // -- from Python ------------------------------------------------------------------------------------------
+
+  start() {
+    const kept = props.value ? null : this.shelf.take();
+    if (kept) {
+      this.setClasses(readClasses(kept.names.map((name) => ({ name }))));
+      this.load(kept.value);
+    }
+    this.adopt();
+    if (props.value) this.load(props.value);
+    this.drawing.forget();
+    this.settle();
+    this.panel.say("");
+  }
+
+  /** Takes over what Python changed. A drawing keeps its classes by name when the legend changes. */
+  sync() {
+    const valueIsNew = !this.isShown(props.value);
+    this.adopt();
+    if (valueIsNew) this.load(props.value);
+    this.settle();
+  }
+
+  adopt() {
+    this.setLayers(Array.from(props.layers || LAYERS));
+    this.setClasses(readClasses(props.classes));
+    this.setSize(readSide(props.width, this.drawing.width), readSide(props.height, this.drawing.height));
+  }
+
+  /** Python must know what is seen, also where that is not quite what it sent. */
+  settle() {
+    this.refresh();
+    if (!this.isShown(props.value)) this.publish();
+  }
+
+  setLayers(layers) {
+    this.editor.layers = LAYERS.filter((layer) => layers.includes(layer));
+    if (this.editor.layers.includes(this.editor.settings.layer)) return;
+    this.editor.choose(this.editor.layers.includes("sketch") ? "pen" : "brush");
+  }
+
+  setClasses(classes) {
+    const before = this.editor.classes;
+    if (JSON.stringify(before) === JSON.stringify(classes)) return;
+    const newIds = sameNames(before, classes);
+    this.editor.cancel();
+    if (newIds.some((id, index) => id !== index)) this.drawing.renumber(newIds);
+    this.editor.classes = classes;
+    this.editor.classId = newIds[this.editor.classId] || 1;
+    this.stage.setColors(classes);
+    this.stage.paintAll();
+    this.panel.setClasses(classes);
+  }
+
+  setSize(width, height) {
+    if (width === this.drawing.width && height === this.drawing.height) return;
+    this.editor.cancel();
+    this.drawing.resize(width, height);
+    this.stage.resize();
+    this.stage.paintAll();
+  }
+
+  /** Shows a canvas value as one step that can be undone; null is an empty drawing, a damaged one is left out. */
+  load(value) {
+    const { width, height } = this.drawing;
+    const empty = { version: 1, width, height, labels: "", sketch: "" };
+    const grids = fromValue(value || empty, this.editor.classes.length);
+    if (!grids) {
+      this.panel.say("That drawing is damaged");
+      return;
+    }
+    this.editor.load({
+      labels: resample(grids.labels, width, height, false),
+      sketch: resample(grids.sketch, width, height, true),
+    });
+    this.revision = Math.max(this.revision, Number(value?.revision) || 0);
+    this.shelf.put(toValue(this.drawing, this.revision), this.editor.classes);
+  }
+
+  /** Does a value say what is on the canvas? */
+  isShown(value) {
+    const shown = toValue(this.drawing, 0);
+    if (!value) return !shown.labels && !shown.sketch;
+    return ["width", "height", "labels", "sketch"].every((name) => value[name] === shown[name]);
+  }
+}
+
+const canvas = new Canvas(element.querySelector(".mcm-canvas"));
+watch(["value", "classes", "layers", "width", "height"], () => canvas.sync());
+canvas.start();

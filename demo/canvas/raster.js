@@ -1,0 +1,170 @@
+// Exact ids on a pixel grid: strokes, boxes, fills and run-length text, all by integer arithmetic.
+//
+// A grid is {width, height, data}: data is a row-major Uint8Array of ids, 0 = nothing drawn.
+// A point is {x, y} in whole pixels and may lie outside of the grid.
+// What draws returns the half-open rectangle {x0, y0, x1, y1} that it touched, or null. Nothing here knows the DOM.
+
+function clip(grid, x0, y0, x1, y1) {
+  const rect = {
+    x0: Math.max(0, x0),
+    y0: Math.max(0, y0),
+    x1: Math.min(grid.width, x1),
+    y1: Math.min(grid.height, y1),
+  };
+  return rect.x0 < rect.x1 && rect.y0 < rect.y1 ? rect : null;
+}
+
+function union(a, b) {
+  if (!a || !b) return a || b;
+  return {
+    x0: Math.min(a.x0, b.x0),
+    y0: Math.min(a.y0, b.y0),
+    x1: Math.max(a.x1, b.x1),
+    y1: Math.max(a.y1, b.y1),
+  };
+}
+
+function whole(grid) {
+  return { x0: 0, y0: 0, x1: grid.width, y1: grid.height };
+}
+
+/** A straight stroke of a round brush: all pixels whose centre is less than size / 2 from the segment. */
+function drawSegment(grid, from, to, size, id) {
+  const reach = size >> 1;
+  const rect = clip(
+    grid,
+    Math.min(from.x, to.x) - reach,
+    Math.min(from.y, to.y) - reach,
+    Math.max(from.x, to.x) + reach + 1,
+    Math.max(from.y, to.y) + reach + 1,
+  );
+  if (!rect) return null;
+  const near = nearSegment(from, to, size);
+  for (let y = rect.y0; y < rect.y1; y++) {
+    for (let x = rect.x0; x < rect.x1; x++) {
+      if (near(x, y)) grid.data[y * grid.width + x] = id;
+    }
+  }
+  return rect;
+}
+
+/** (x, y) -> is it less than size / 2 from the segment? Multiplied out, so that all terms are integers. */
+function nearSegment(from, to, size) {
+  const dx = to.x - from.x;
+  const dy = to.y - from.y;
+  const length2 = dx * dx + dy * dy;
+  const limit = size * size;
+  return (x, y) => {
+    const px = x - from.x;
+    const py = y - from.y;
+    const along = px * dx + py * dy;
+    if (along <= 0) return 4 * (px * px + py * py) < limit;
+    if (along >= length2) return 4 * ((x - to.x) ** 2 + (y - to.y) ** 2) < limit;
+    return 4 * (px * dy - py * dx) ** 2 < limit * length2;
+  };
+}
+
+/** A filled box with both corners in it. */
+function drawBox(grid, from, to, id) {
+  const rect = clip(
+    grid,
+    Math.min(from.x, to.x),
+    Math.min(from.y, to.y),
+    Math.max(from.x, to.x) + 1,
+    Math.max(from.y, to.y) + 1,
+  );
+  if (!rect) return null;
+  for (let y = rect.y0; y < rect.y1; y++) {
+    grid.data.fill(id, y * grid.width + rect.x0, y * grid.width + rect.x1);
+  }
+  return rect;
+}
+
+/** The 4-connected region around a point becomes `id`. */
+function floodFill(grid, at, id) {
+  const { width, data } = grid;
+  if (!clip(grid, at.x, at.y, at.x + 1, at.y + 1)) return null;
+  const old = data[at.y * width + at.x];
+  if (old === id) return null;
+  const pending = [at.y * width + at.x];
+  let rect = null;
+  while (pending.length) {
+    const pixel = pending.pop();
+    if (data[pixel] !== old) continue;
+    data[pixel] = id;
+    const x = pixel % width;
+    const y = (pixel - x) / width;
+    rect = rect || { x0: x, y0: y, x1: x + 1, y1: y + 1 };
+    if (x < rect.x0) rect.x0 = x;
+    if (x >= rect.x1) rect.x1 = x + 1;
+    if (y < rect.y0) rect.y0 = y;
+    if (y >= rect.y1) rect.y1 = y + 1;
+    if (x > 0) pending.push(pixel - 1);
+    if (x < width - 1) pending.push(pixel + 1);
+    if (y > 0) pending.push(pixel - width);
+    if (y < grid.height - 1) pending.push(pixel + width);
+  }
+  return rect;
+}
+
+function mirrorRows(grid) {
+  for (let row = 0; row < grid.data.length; row += grid.width) {
+    grid.data.subarray(row, row + grid.width).reverse();
+  }
+  return whole(grid);
+}
+
+/** For each of `to` pixels in a row, [first, end) of the `from` pixels that it stands for. */
+function footprints(from, to, keepLines) {
+  return Array.from({ length: to }, (_, i) => {
+    if (keepLines && to < from) return [Math.floor((i * from) / to), Math.ceil(((i + 1) * from) / to)];
+    const nearest = Math.floor(((2 * i + 1) * from) / (2 * to));
+    return [nearest, nearest + 1];
+  });
+}
+
+/** Nearest neighbour; with `keepLines`, no stroke gets lost where the grid shrinks. */
+function resample(grid, width, height, keepLines) {
+  const data = new Uint8Array(width * height);
+  const columns = footprints(grid.width, width, keepLines);
+  const rows = footprints(grid.height, height, keepLines);
+  let at = 0;
+  for (const [y0, y1] of rows) {
+    for (const [x0, x1] of columns) {
+      for (let y = y0; y < y1; y++) {
+        for (let x = x0; x < x1; x++) data[at] = Math.max(data[at], grid.data[y * grid.width + x]);
+      }
+      at++;
+    }
+  }
+  return { width, height, data };
+}
+
+/** Runs "IDxCOUNT,IDxCOUNT,..."; "" where nothing is drawn. */
+function encodeRuns(data) {
+  const runs = [];
+  let start = 0;
+  for (let i = 1; i <= data.length; i++) {
+    if (i < data.length && data[i] === data[start]) continue;
+    runs.push(data[start] + "x" + (i - start));
+    start = i;
+  }
+  return runs.length === 1 && data[0] === 0 ? "" : runs.join(",");
+}
+
+/** A Uint8Array of `length` ids, or null where the text is damaged; ids beyond `lastId` become 0. */
+function decodeRuns(text, length, lastId) {
+  if (typeof text !== "string") return null;
+  const data = new Uint8Array(length);
+  if (!text) return data;
+  let at = 0;
+  for (const run of text.split(",")) {
+    const match = /^([0-9]{1,3})x([0-9]{1,9})$/.exec(run);
+    const count = match ? Number(match[2]) : 0;
+    if (count < 1 || at + count > length) return null;
+    const id = Number(match[1]);
+    data.fill(id <= lastId ? id : 0, at, at + count);
+    at += count;
+  }
+  return at === length ? data : null;
+}

@@ -1,0 +1,65 @@
+"""Drawings to start from: JSON files in assets/examples, with the prompt that goes with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demo.pictures import drawing_picture, thumbnail
+from mcm_core.conditions import LABELS, Conditions, LabelClass, from_canvas, to_canvas
+
+FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """`classes` are the names that the drawing's ids stand for, so that it serves any model that has them."""
+
+    title: str
+    prompt: str
+    classes: tuple[str, ...]
+    conditions: Conditions
+
+    @classmethod
+    def read(cls, path: Path) -> Example:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        drawing = from_canvas(content["drawing"])
+        return cls(content["title"], content["prompt"], tuple(content["classes"]), drawing)
+
+    def fits(self, classes: Sequence[LabelClass]) -> bool:
+        """Whether all classes that it paints are among these."""
+        names = {one.name for one in classes}
+        return all(self.classes[index - 1] in names for index in self._used())
+
+    def drawing(self, classes: Sequence[LabelClass]) -> dict[str, Any]:
+        """The canvas value in the ids of these classes."""
+        return to_canvas(self._renumbered(classes))
+
+    def thumbnail(self, classes: Sequence[LabelClass]) -> dict[str, Any]:
+        """As `demo.strip` wants it."""
+        conditions = self._renumbered(classes)
+        assert conditions.size is not None
+        picture = drawing_picture(conditions, classes, conditions.size)
+        return {"images": [thumbnail(picture)], "text": f"Start from: {self.title}"}
+
+    def _renumbered(self, classes: Sequence[LabelClass]) -> Conditions:
+        if LABELS not in self.conditions.maps:
+            return self.conditions
+        ids = {one.name: index for index, one in enumerate(classes, start=1)}
+        table = np.zeros(256, np.uint8)
+        table[self._used()] = [ids[self.classes[index - 1]] for index in self._used()]
+        return Conditions({**self.conditions.maps, LABELS: table[self.conditions.maps[LABELS]]})
+
+    def _used(self) -> list[int]:
+        labels = self.conditions.maps.get(LABELS, np.zeros((1, 1), np.uint8))
+        return [int(index) for index in np.unique(labels) if index]
+
+
+def read_examples(folder: Path = FOLDER) -> list[Example]:
+    """All examples in a folder, by file name."""
+    return [Example.read(path) for path in sorted(folder.glob("*.json"))]

@@ -1,0 +1,283 @@
+"""The words and numbers of a request as fields of the page, and back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from demo.fields import Choice, Number, Slider, Text
+from demo.models import Model, Models
+from mcm_core.conditions import Conditions, InputError
+from mcm_core.request import MAX_PROMPT, MAX_SEED, MAX_STRENGTH, RANDOM_SEED, Request
+
+STEPS = 20
+LIVE_STEPS = 8
+MAX_STEPS = 60
+MAX_GUIDANCE = 15.0
+MAX_VARIATIONS = 4
+STYLES = {
+    "Watercolour": "watercolor of {}",
+    "Oil": "oil painting of {}",
+    "Pencil": "pencil drawing of {}",
+    "Crayon": "crayon drawing of {}",
+    "Pixel art": "pixel art of {}",
+    "Dawn": "{} at dawn",
+    "Sunset": "{} at sunset",
+    "Night": "{} at night",
+    "Winter": "{} in winter",
+    "Mist": "{} in the mist",
+}
+"""Chips, and what each makes of the prompt."""
+
+Updates = dict[Any, Any]
+"""New values or `gr.update`s by component."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields; `strengths` by modality, for every modality of every model."""
+
+    prompt: gr.Textbox
+    styles: gr.CheckboxGroup
+    negative_prompt: gr.Textbox
+    steps: gr.Slider
+    guidance_scale: gr.Slider
+    seed: gr.Number
+    new_seed: gr.Checkbox
+    scheduler: gr.Dropdown
+    variations: gr.Slider
+    start: gr.Slider
+    end: gr.Slider
+    strengths: Mapping[str, gr.Slider]
+
+    def by_name(self) -> dict[str, Any]:
+        """Every field by the name that it has in a link."""
+        named = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "strengths"}
+        return {**named, **{f"strength.{name}": field for name, field in self.strengths.items()}}
+
+    def request(
+        self, values: Mapping[Any, Any], conditions: Conditions, model: Model, live: bool = False
+    ) -> Request:
+        """What the fields ask for; `values` by component. A live request takes few steps and the same seed.
+
+        Raises:
+            InputError: the seed or the number of variations is no whole number. The rest is not judged here.
+        """
+        names = [one.name for one in model.modalities]
+        steps: Any = values[self.steps]
+        fresh = values[self.new_seed] is True and not live
+        return Request(
+            prompt=styled(values[self.prompt] or "", values[self.styles]),
+            negative_prompt=values[self.negative_prompt] or "",
+            conditions=conditions,
+            steps=_fewer(steps) if live else steps,
+            guidance_scale=values[self.guidance_scale] if model.base.accepts_text else None,
+            seeds=seeds(RANDOM_SEED if fresh else values[self.seed], 1 if live else values[self.variations]),
+            scheduler=values[self.scheduler],
+            strength={name: values[self.strengths[name]] for name in names},
+            start=values[self.start],
+            end=values[self.end],
+        )
+
+    def restored(self, request: Request) -> Updates:
+        """The fields as they were for a (validated) request."""
+        return {
+            self.prompt: request.prompt,
+            self.styles: [],
+            self.negative_prompt: request.negative_prompt,
+            self.steps: request.steps,
+            self.guidance_scale: request.guidance_scale,
+            self.seed: request.seeds[0],
+            self.new_seed: False,
+            self.scheduler: request.scheduler,
+            self.variations: len(request.seeds),
+            self.start: request.start,
+            self.end: request.end,
+            **{field: request.strength.get(name, 1.0) for name, field in self.strengths.items()},
+        }
+
+    def adapted(self, model: Model) -> Updates:
+        """The fields for another model: its own defaults, and what it cannot do greyed with the reason."""
+        base, taken = model.base, {one.name for one in model.modalities}
+        text = gr.update(interactive=base.accepts_text, placeholder=_placeholder(model))
+        scheduler = gr.update(choices=list(base.scheduler_names), value=base.scheduler_name())
+        guidance = gr.update(value=base.default_guidance_scale, interactive=base.accepts_text)
+        strengths = {
+            field: gr.update(interactive=name in taken, label=strength_label(name, model))
+            for name, field in self.strengths.items()
+        }
+        return {
+            self.prompt: text,
+            self.negative_prompt: gr.update(interactive=base.accepts_text),
+            self.guidance_scale: guidance,
+            self.scheduler: scheduler,
+            self.styles: gr.update(interactive=base.accepts_text),
+            **strengths,
+        }
+
+
+def _fewer(steps: Any) -> Any:
+    return min(steps, LIVE_STEPS) if isinstance(steps, int | float) else steps
+
+
+def styled(prompt: Any, chips: Any) -> Any:
+    """The prompt with the words of the chosen chips around it; what is no text is left to the check."""
+    if not isinstance(prompt, str) or not isinstance(chips, Sequence):
+        return prompt
+    for chip in chips:
+        prompt = STYLES[chip].replace("{}", prompt.strip() or "a scene")
+    return prompt
+
+
+def seeds(first: Any, count: Any) -> tuple[int, ...]:
+    """`count` seeds from `first` on; -1 stands for a random beginning.
+
+    Raises:
+        InputError: a number that is no whole number, or out of its range.
+    """
+    if not _is_whole(count) or not 1 <= count <= MAX_VARIATIONS:
+        raise InputError(f"variations must be a whole number from 1 to {MAX_VARIATIONS}.")
+    if not _is_whole(first) or not RANDOM_SEED <= first <= MAX_SEED:
+        raise InputError(f"seed must be a whole number from 0 to {MAX_SEED}, or -1 for a random one.")
+    first = random_seed() if first == RANDOM_SEED else int(first)
+    return tuple((first + index) % (MAX_SEED + 1) for index in range(int(count)))
+
+
+def random_seed() -> int:
+    """Short enough to be read out; far more than anybody will look at."""
+    return secrets.randbelow(1_000_000)
+
+
+def _is_whole(value: Any) -> bool:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return whole and not isinstance(value, bool)
+
+
+def strength_label(name: str, model: Model) -> str:
+    taken = name in {one.name for one in model.modalities}
+    return f"Strength of {name}" if taken else f"This model takes no {name}"
+
+
+def _placeholder(model: Model) -> str:
+    return "What should it be?" if model.base.accepts_text else f"{model.base.id} takes no text"
+
+
+# -- the fields themselves ---------------------------------------------------------------------------------
+
+
+def prompt_field(model: Model) -> gr.Textbox:
+    return Text(
+        label="Prompt",
+        show_label=False,
+        container=False,
+        placeholder=_placeholder(model),
+        interactive=model.base.accepts_text,
+        max_length=MAX_PROMPT,
+        lines=1,
+        max_lines=3,
+        elem_id="prompt",
+    )
+
+
+def style_field(model: Model) -> gr.CheckboxGroup:
+    text = model.base.accepts_text
+    return gr.CheckboxGroup(
+        list(STYLES), label="Style", show_label=False, interactive=text, elem_id="styles", container=False
+    )
+
+
+def setting_fields(models: Models) -> dict[str, Any]:
+    """What is folded away."""
+    model = models.default
+    base, text = model.base, model.base.accepts_text
+    guided: dict[str, Any] = {"step": 0.1, "label": "Guidance", "interactive": text}
+    with gr.Row():
+        steps = Slider(1, MAX_STEPS, STEPS, step=1, label="Steps")
+        guidance = Slider(0, MAX_GUIDANCE, base.default_guidance_scale, **guided)
+        variations = Slider(1, MAX_VARIATIONS, 1, step=1, label="Variations")
+        scheduler = Choice(list(base.scheduler_names), value=base.scheduler_name(), label="Scheduler")
+    with gr.Row():
+        modalities = dict.fromkeys(one.name for each in models.by_name.values() for one in each.modalities)
+        strengths = {name: _strength_field(name, model) for name in modalities}
+        start = Slider(0, 1, 0, step=0.05, label="Drawing acts from", elem_id="start")
+        end = Slider(0, 1, 1, step=0.05, label="until", elem_id="end")
+    hint = "What should not be there?"
+    negative = Text(label="Negative prompt", placeholder=hint, interactive=text, lines=1)
+    return {
+        "steps": steps,
+        "guidance_scale": guidance,
+        "variations": variations,
+        "scheduler": scheduler,
+        "strengths": strengths,
+        "start": start,
+        "end": end,
+        "negative_prompt": negative,
+    }
+
+
+def _strength_field(name: str, model: Model) -> gr.Slider:
+    is_taken = name in {one.name for one in model.modalities}
+    label = strength_label(name, model)
+    return Slider(0, MAX_STRENGTH, 1, step=0.05, label=label, interactive=is_taken)
+
+
+def seed_fields() -> dict[str, Any]:
+    return {
+        "seed": Number(random_seed(), label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed"),
+        "new_seed": gr.Checkbox(True, label="New seed each time", elem_id="new-seed", container=False),
+    }
+
+
+# -- links -------------------------------------------------------------------------------------------------
+
+
+def link_script(names: Sequence[str]) -> str:
+    """JavaScript that puts the values of the named fields into the page's address and copies it."""
+    return """(...values) => {
+        const link = new URL(location.href);
+        link.search = "";
+        const theme = new URLSearchParams(location.search).get("__theme");
+        if (theme) link.searchParams.set("__theme", theme);
+        NAMES.forEach((name, index) => {
+            const value = values[index];
+            const isEmpty = value === null || value === "" || (Array.isArray(value) && !value.length);
+            if (!isEmpty) link.searchParams.set(name, Array.isArray(value) ? value.join(",") : value);
+        });
+        history.replaceState(null, "", link);
+        navigator.clipboard?.writeText(link.href).catch(() => {});
+        return "Copied; it is in the address bar, too";
+    }""".replace("NAMES", json.dumps(list(names)))
+
+
+def from_link(form: Form, query: Mapping[str, str]) -> Updates:
+    """New values for the fields that a link names; a value that is wrong is passed over."""
+    readers: dict[str, Callable[[str], Any]] = {
+        **dict.fromkeys(("prompt", "negative_prompt"), lambda text: text[:MAX_PROMPT]),
+        "styles": lambda text: [chip for chip in text.split(",") if chip in STYLES],
+        "new_seed": lambda text: text == "true",
+        "scheduler": lambda text: text if text in [value for _, value in form.scheduler.choices] else None,
+    }
+    updates: Updates = {}
+    for name, field in form.by_name().items():
+        read = readers.get(name) or partial(_number, field=field)
+        value = read(query[name]) if name in query else None
+        if value is not None:
+            updates[field] = value
+    return updates
+
+
+def _number(text: str, field: Any) -> float | None:
+    """A number within the field's bounds, whole where the field counts in ones."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if not field.minimum <= number <= field.maximum:  # NaN, too
+        return None
+    return int(number) if number.is_integer() else number

@@ -1,0 +1,173 @@
+"""What brings something back: the gallery, pictures with their requests, uploads, examples, links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from demo import views
+from demo.canvas import dropped_file
+from demo.examples import Example
+from demo.form import Updates, from_link
+from demo.models import Model, Models
+from demo.page import Page, about, kinds, map_thumbnails
+from demo.runs import Run
+from demo.strip import chosen
+from demo.telling import notice, told
+from mcm_core.conditions import Conditions, InputError, from_canvas, to_canvas
+from mcm_core.picture_files import open_picture, to_rgb
+from mcm_core.record import CHUNK, Record, from_json
+from mcm_core.request import DEFAULT_PLACEMENT, Request
+from mcm_core.uploads import KINDS, from_map, from_upload
+
+Values = Mapping[Any, Any]
+
+
+class Keeping:
+    """Handlers; values come and go by component."""
+
+    def __init__(self, page: Page, models: Models, examples: list[Example]) -> None:
+        self.page, self.models, self.examples = page, models, examples
+
+    def choose_model(self, values: Values) -> Updates:
+        with told():
+            model = self.models[values[self.page.model]]
+            notice(model.notes)
+            return self._adapted(model)
+
+    def choose_example(self, values: Values, event: gr.EventData) -> Updates:
+        with told():
+            model = self.models[values[self.page.model]]
+            fitting = [example for example in self.examples if example.fits(model.classes)]
+            example = fitting[chosen(event, len(fitting))]
+            prompt = {self.page.form.prompt: example.prompt} if model.base.accepts_text else {}
+            return {self.page.canvas: example.drawing(model.classes), **prompt}
+
+    def choose_kept(self, values: Values, event: gr.EventData) -> Updates:
+        """A picture of the gallery, and everything as it was for it."""
+        with told():
+            visit = values[self.page.visit]
+            kept = visit.kept[chosen(event, len(visit.kept))]
+            view = {**kept.view, "run": Run().number}
+            return self._restored(values, self.models[kept.model], kept.request, view)
+
+    def forget_map(self, values: Values, event: gr.EventData) -> Updates:
+        """Takes away a map that came from a file."""
+        with told():
+            visit = values[self.page.visit]
+            names = list(visit.further.maps)
+            gone = names[chosen(event, len(names))]
+            maps = {name: drawn for name, drawn in visit.further.maps.items() if name != gone}
+            return self._with_maps(visit, Conditions(maps))
+
+    def upload(self, values: Values) -> Updates:
+        with told():
+            path = values[self.page.upload]
+            return self._opened(values, Path(path)) if path else {self.page.upload: None}
+
+    def drop(self, values: Values, event: gr.EventData) -> Updates:
+        with told():
+            return self._opened(values, dropped_file(event))
+
+    def load(self, request: gr.Request) -> Updates:
+        """What the address of the page asks for."""
+        query = {name: str(value) for name, value in dict(request.query_params).items()}
+        return {self.page.upload: None, **from_link(self.page.form, query)}
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _opened(self, values: Values, path: Path) -> Updates:
+        """A picture made here restores its request; any other becomes a drawing."""
+        image = open_picture(path)
+        text = getattr(image, "text", {}).get(CHUNK)
+        if text is not None:
+            return self._recorded(values, from_json(text), to_rgb(image))
+        return {**self._drawn(values, image), self.page.upload: None}
+
+    def _recorded(self, values: Values, record: Record, pixels: np.ndarray) -> Updates:
+        model = self._maker(record, self.models[values[self.page.model]])
+        request = model.checked(record.request)
+        notes = list(record.origin.differences(model.origin)) if record.origin else []
+        notice(f"It will not be quite the same picture: {note}." for note in notes + lost(request, model))
+        view = views.of_file(Run().number, model, request, pixels)
+        return {**self._restored(values, model, request, view), self.page.upload: None}
+
+    def _maker(self, record: Record, otherwise: Model) -> Model:
+        """The model that made a picture, where it is here."""
+        for model in self.models.by_name.values():
+            if record.origin is not None and not record.origin.differences(model.origin):
+                return model
+        return otherwise
+
+    def _restored(self, values: Values, model: Model, request: Request, view: views.View) -> Updates:
+        page = self.page
+        conditions = request.conditions or Conditions()
+        names = [one.name for one in model.further if one.name in conditions.maps]
+        further = Conditions({name: conditions.maps[name] for name in names})
+        updates = self._adapted(model)
+        for field, value in page.form.restored(request).items():
+            updates[field] = {**updates.get(field, gr.update()), "value": value}
+        value = to_canvas(conditions, model.size)
+        updates[page.canvas] = {**updates[page.canvas], "value": value}
+        visit = values[page.visit].showing(model, request, view)
+        return {**updates, page.model: model.name, page.viewer: view, **self._with_maps(visit, further)}
+
+    def _adapted(self, model: Model) -> Updates:
+        """The page for another model."""
+        page = self.page
+        height, width = model.size
+        canvas = gr.update(
+            classes=[{"name": one.name, "color": one.color} for one in model.classes],
+            layers=list(model.layers),
+            width=width,
+            height=height,
+        )
+        fitting = [example for example in self.examples if example.fits(model.classes)]
+        return {
+            **page.form.adapted(model),
+            page.canvas: canvas,
+            page.about: about(model),
+            page.examples: [example.thumbnail(model.classes) for example in fitting],
+            page.kind: gr.update(choices=kinds(model), value="auto"),
+        }
+
+    def _drawn(self, values: Values, image: Image.Image) -> Updates:
+        page = self.page
+        model, kind = self.models[values[page.model]], values[page.kind]
+        further = {one.name: one for one in model.further}
+        if kind in further:
+            read = from_map(image, kind, further[kind].channels)
+            visit = values[page.visit]
+            return self._with_maps(visit, Conditions({**visit.further.maps, **read.maps}))
+        read = from_upload(image, model.classes, kind if kind in KINDS else "auto", model.size)
+        if not read.maps:
+            raise InputError("Nothing to draw was found in this picture. Say what it is beside the button.")
+        left_out = [name for name in read.maps if name not in model.layers]
+        if left_out:
+            raise InputError(f"This model takes no {left_out[0]}. Load another kind of picture.")
+        notice(read.notes)
+        present = from_canvas(values[page.canvas], model.classes) if values[page.canvas] else Conditions()
+        return {page.canvas: to_canvas(present.joined(read).resized(model.size), model.size)}
+
+    def _with_maps(self, visit: Any, further: Conditions) -> Updates:
+        page = self.page
+        shown = map_thumbnails(further)
+        box = {page.maps_box: gr.update(visible=bool(shown))} if page.maps_box is not None else {}
+        strip = {page.maps: shown} if page.maps is not None else {}
+        return {page.visit: replace(visit, further=further), **box, **strip}
+
+
+def lost(request: Request, model: Model) -> list[str]:
+    """For people: what of a request the page has no field for."""
+    told = []
+    if (request.height, request.width) != model.size:
+        told.append(f"it was painted at {request.width} x {request.height} pixels")
+    if request.placement != DEFAULT_PLACEMENT:
+        told.append(f"it was painted with the placement {request.placement!r}")
+    return told

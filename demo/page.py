@@ -1,0 +1,171 @@
+"""The page's components and where they stand. What they do is in `demo.ui`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from demo.canvas import Canvas
+from demo.examples import Example
+from demo.fields import Choice
+from demo.form import Form, prompt_field, seed_fields, setting_fields, style_field
+from demo.models import Model, Models
+from demo.pictures import thumbnail
+from demo.strip import Strip
+from demo.viewer import Viewer
+from demo.visit import Visit
+from mcm_core.conditions import Conditions
+
+BARE: dict[str, Any] = {"show_label": False, "container": False}
+MAP_KINDS = {
+    "auto": "of any kind",
+    "labels": "as a label map",
+    "sketch": "as a sketch",
+    "photo": "as a photo",
+}
+COPY_LINK = "Copy a link to prompt and settings"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that events read or change. `maps` are None where no model reads maps from files."""
+
+    model: gr.Dropdown
+    about: gr.Markdown
+    canvas: Canvas
+    viewer: Viewer
+    form: Form
+    go: gr.Button
+    stop: gr.Button
+    live: gr.Checkbox
+    dice: gr.Button
+    link: gr.Button
+    examples: Strip
+    upload: gr.UploadButton
+    kind: gr.Dropdown
+    gallery: Strip
+    gallery_box: gr.Column
+    maps: Strip | None
+    maps_box: gr.Column | None
+    visit: gr.State
+
+    def inputs(self) -> set[Any]:
+        """What handlers read."""
+        fields = self.form.by_name().values()
+        return {self.model, self.canvas, self.live, self.upload, self.kind, self.visit, *fields}
+
+
+def lay_out(models: Models, examples: Sequence[Example]) -> Page:
+    """All components, in the order in which a keyboard and a phone go through them."""
+    model = models.default
+    height, width = model.size
+    parts: dict[str, Any] = {"visit": gr.State(Visit(), time_to_live=6 * 3600)}
+    with gr.Column(elem_id="workbench"):
+        parts |= _head(models)
+        with gr.Column(elem_id="draw", elem_classes="card"):
+            parts["canvas"] = Canvas(
+                model.classes, width=width, height=height, layers=model.layers, elem_id="canvas"
+            )
+        fields, buttons = _ask(model)
+        with gr.Column(elem_id="see", elem_classes="card"):
+            parts["viewer"] = Viewer(width, height, elem_id="viewer")
+        parts |= _start(model, examples) | buttons | _kept() | _maps(models)
+        with gr.Accordion("Settings", open=False, elem_id="settings", elem_classes="card"):
+            settings, more = _settings(models)
+    return Page(form=Form(**fields, **settings), **parts, **more)
+
+
+def _head(models: Models) -> dict[str, Any]:
+    with gr.Row(elem_id="head"):
+        gr.HTML("<h1>MCM</h1><p>Draw it. A frozen diffusion model paints it.</p>", elem_id="title")
+        names = list(models.by_name)
+        several = len(names) > 1
+        menu = Choice(names, value=names[0], label="Model", elem_id="model", visible=several, **BARE)
+        upload = gr.UploadButton("Load a picture", file_types=["image"], elem_id="upload", size="sm")
+        kind = Choice(
+            kinds(models.default), value="auto", label="Read it as", elem_id="kind", min_width=60, **BARE
+        )
+    return {"model": menu, "upload": upload, "kind": kind}
+
+
+def _ask(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The prompt with its chips, and the buttons beside it."""
+    with gr.Column(elem_id="ask"):
+        with gr.Row(elem_id="prompt-row"):
+            prompt = prompt_field(model)
+            live = gr.Checkbox(False, label="Live", elem_id="live", container=False)
+            go = gr.Button("Generate", variant="primary", elem_id="go")
+            stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
+        styles = style_field(model)
+    return {"prompt": prompt, "styles": styles}, {"go": go, "stop": stop, "live": live}
+
+
+def _settings(models: Models) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is folded away."""
+    fields = setting_fields(models)
+    with gr.Row(elem_id="seed-row"):
+        fields |= seed_fields()
+        dice = gr.Button("Roll the dice", elem_id="dice", elem_classes="quiet", size="sm")
+        link = gr.Button(COPY_LINK, elem_id="link", elem_classes="quiet", size="sm")
+    line = gr.Markdown(about(models.default), elem_id="about")
+    return fields, {"dice": dice, "link": link, "about": line}
+
+
+def _start(model: Model, examples: Sequence[Example]) -> dict[str, Any]:
+    with gr.Row(elem_id="start"):
+        fitting = [example for example in examples if example.fits(model.classes)]
+        thumbnails = [example.thumbnail(model.classes) for example in fitting]
+        strip = Strip(thumbnails, label="Examples to start from", elem_id="examples")
+    return {"examples": strip}
+
+
+def _kept() -> dict[str, Any]:
+    with gr.Column(elem_id="kept", elem_classes="card", visible=False) as box:
+        gr.Markdown("This visit", elem_classes="caption")
+        strip = Strip(label="Pictures of this visit", elem_id="gallery")
+    return {"gallery": strip, "gallery_box": box}
+
+
+def _maps(models: Models) -> dict[str, Any]:
+    """Maps that are loaded from files, for models that read such."""
+    if not any(model.further for model in models.by_name.values()):
+        return {"maps": None, "maps_box": None}
+    with gr.Column(elem_id="maps", elem_classes="card", visible=False) as box:
+        gr.Markdown("Maps from files (press one to take it away)", elem_classes="caption")
+        strip = Strip(label="Maps from files", elem_id="map-strip")
+    return {"maps": strip, "maps_box": box}
+
+
+def about(model: Model) -> str:
+    """One line on the model, for people."""
+    frozen = model.base.parameter_count
+    if model.pipeline.modulator is None:
+        return (
+            f"**{model.base.id}** · {_count(frozen)} frozen parameters · no modulator: it follows no drawing"
+        )
+    added = sum(one.numel() for one in model.pipeline.modulator.parameters())
+    return f"**{model.base.id}** · {_count(frozen)} frozen parameters and {_count(added)} of the modulator"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2g} billion" if parameters >= 1e9 else f"{parameters / 1e6:.3g} million"
+
+
+def kinds(model: Model) -> list[tuple[str, str]]:
+    """As what a picture can be read, for a menu."""
+    return [(text, kind) for kind, text in MAP_KINDS.items()] + [
+        (f"as a {one.name} map", one.name) for one in model.further
+    ]
+
+
+def map_thumbnails(maps: Conditions) -> list[dict[str, Any]]:
+    """As `demo.strip` wants them."""
+    shown = []
+    for name, drawn in maps.maps.items():
+        picture = drawn if drawn.ndim == 3 else np.stack([drawn] * 3, axis=2)
+        shown.append({"images": [thumbnail(picture)], "text": f"Take away: {name}"})
+    return shown

@@ -1,0 +1,157 @@
+"""The events that paint: Generate, Live, the plain picture to compare with, Stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from demo import views
+from demo.form import Updates
+from demo.models import Model, Models
+from demo.page import Page
+from demo.runs import Run, Runs
+from demo.telling import message, notice
+from demo.visit import Visit
+from mcm_core.conditions import Conditions, from_canvas
+from mcm_core.engine import Cancelled, Waiting
+from mcm_core.request import Request
+
+LIVE_PAUSE_S = 0.25
+"""After a stroke, in case that the next one follows at once."""
+
+Values = Mapping[Any, Any]
+
+
+class Painting:
+    """Handlers; values come and go by component. `session` is Gradio's hash of one open page."""
+
+    def __init__(self, page: Page, models: Models, runs: Runs) -> None:
+        self.page, self.models, self.runs = page, models, runs
+
+    def generate(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+        run = Run()
+        yield from self._run(request.session_hash, run, self._paint(values, run))
+
+    def live(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+        """The same after a stroke, with few steps, as long as the switch is on."""
+        if values[self.page.live] is True:
+            run = Run(live=True)
+            yield from self._run(request.session_hash, run, self._paint(values, run))
+
+    def live_off(self, values: Values, request: gr.Request) -> Updates:
+        """Stops a live run when the switch is off."""
+        off = values[self.page.live] is not True
+        run = self.runs.stop(request.session_hash, live_only=True) if off else None
+        return self._at_rest(views.stopped(run.number)) if run else {self.page.viewer: gr.skip()}
+
+    def compare(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+        """The plain twins of the shown pictures."""
+        visit = values[self.page.visit]
+        if visit.request is None:
+            return
+        run = Run(compares=True)
+        yield from self._run(request.session_hash, run, self._plain(visit, run))
+
+    def stop(self, values: Values, request: gr.Request) -> Updates:
+        """Takes effect at once; the engine follows at its next step."""
+        run = self.runs.stop(request.session_hash) or Run()
+        view = values[self.page.visit].view if run.compares else views.stopped(run.number)
+        return self._at_rest(view)
+
+    def leave(self, request: gr.Request) -> None:
+        """The page was closed."""
+        self.runs.stop(request.session_hash)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _run(self, session: str | None, run: Run, updates: Iterator[Updates]) -> Iterator[Updates]:
+        """The updates of the session's new run. An error becomes one of them."""
+        self.runs.begin(session, run)
+        try:
+            if not run.live or not run.cancel.wait(LIVE_PAUSE_S):
+                yield from updates
+        except Cancelled as error:
+            if not run.cancel.is_set():  # else it was stopped, or a newer run has the page
+                yield self._at_rest(views.failed(run.number, str(error)))
+        except gr.Error:
+            raise
+        except Exception as error:
+            told = message(error)
+            notice([told])
+            yield self._at_rest(views.failed(run.number, told))
+        finally:
+            self.runs.end(session, run)
+
+    def _paint(self, values: Values, run: Run) -> Iterator[Updates]:
+        page = self.page
+        model = self.models[values[page.model]]
+        visit: Visit = values[page.visit]
+        request = model.checked(page.form.request(values, drawing(values, page, model), model, run.live))
+        yield {page.form.seed: request.seeds[0], **self._at_work(views.waiting(run.number))}
+        for event, view in self._events(model, request, run):
+            if view is not None:
+                yield {page.viewer: view}
+            else:
+                shown = visit.showing(model, event.request, views.done(run.number, model, event))
+                yield self._kept(shown.keeping(event.images, model, run.live))
+
+    def _plain(self, visit: Visit, run: Run) -> Iterator[Updates]:
+        assert visit.request is not None
+        assert visit.view is not None
+        model = self.models[visit.model]
+        off = dict.fromkeys(visit.request.strength, 0.0)
+        request = replace(visit.request, strength=off, compare=False)
+        before = {**visit.view, "state": "comparing"}
+        yield self._at_work(before)
+        for event, view in self._events(model, request, run):
+            if view is not None:
+                yield {self.page.viewer: {**before, **view, "run": before["run"], "state": "comparing"}}
+            else:
+                shown = views.with_plain(visit.view, model, event)
+                yield {**self._at_rest(shown), self.page.visit: replace(visit, view=shown)}
+
+    def _events(self, model: Model, request: Request, run: Run) -> Iterator[tuple[Any, views.View | None]]:
+        """The engine's events, each with its view; the result, which comes last, with None."""
+        from mcm_core.pipeline import Result
+
+        started = time.monotonic()
+        for event in self.models.generate(model, request, run.cancel):
+            if isinstance(event, Waiting):
+                started = time.monotonic()
+                yield event, views.waiting(run.number, event.place)
+            elif isinstance(event, Result):
+                yield event, None
+            elif not run.cancel.is_set():
+                yield event, views.running(run.number, event, started)
+
+    def _kept(self, visit: Visit) -> Updates:
+        page = self.page
+        strip = {page.gallery: visit.thumbnails(), page.gallery_box: gr.update(visible=True)}
+        return {**self._at_rest(visit.view), **strip, page.visit: visit}
+
+    def _at_work(self, view: views.View) -> Updates:
+        return self._buttons(view, running=True)
+
+    def _at_rest(self, view: views.View | None) -> Updates:
+        return self._buttons(view, running=False)
+
+    def _buttons(self, view: views.View | None, running: bool) -> Updates:
+        page = self.page
+        return {
+            page.viewer: view,
+            page.go: gr.update(visible=not running),
+            page.stop: gr.update(visible=running),
+        }
+
+
+def drawing(values: Values, page: Page, model: Model) -> Conditions:
+    """The drawing and the maps from files, as far as the model reads them."""
+    value = values[page.canvas]
+    drawn = from_canvas(value, model.classes) if value and model.layers else Conditions()
+    whole = {**values[page.visit].further.maps, **drawn.maps}
+    taken = {one.name for one in model.modalities}
+    return Conditions({name: each for name, each in whole.items() if name in taken}).drawn()

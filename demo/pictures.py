@@ -1,0 +1,112 @@
+"""Arrays -> what people look at: data URLs, thumbnails, heat maps, the agreement with a drawing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mcm_core.conditions import LABELS, SKETCH, VOID, Conditions, LabelClass, Size, resize_map
+from mcm_core.palette import palette_picture
+
+THUMBNAIL = 112
+"""The longer side of a thumbnail in pixels, twice what is shown, for dense displays."""
+MAX_HEAT = 48
+"""The longer side of a heat map as it is sent; an SDXL latent has 128."""
+INK = (35, 39, 46)
+MISSED = (255, 45, 85)
+
+
+def data_url(pixels: np.ndarray) -> str:
+    """(H, W, 3 or 4) uint8 -> a PNG as a data URL."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def thumbnail(pixels: np.ndarray) -> str:
+    """(H, W, 3) uint8 -> a small picture as a data URL."""
+    return data_url(shrunk(pixels, THUMBNAIL))
+
+
+def shrunk(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """(H, W) or (H, W, C), by area until no side is longer than `longest`; smaller ones as they are."""
+    scale = longest / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def drawing_picture(conditions: Conditions | None, classes: Sequence[LabelClass], size: Size) -> np.ndarray:
+    """(H, W, 3) uint8: the drawing as it is on the canvas, strokes over classes over paper."""
+    maps = conditions.maps if conditions is not None else {}
+    labels = maps.get(LABELS, np.zeros(size, np.uint8))
+    painted = palette_picture(resize_map(LABELS, labels, size), classes)
+    picture = np.where(painted[..., 3:] > 0, painted[..., :3], np.uint8(250))
+    if SKETCH in maps:
+        picture[resize_map(SKETCH, maps[SKETCH], size) > 127] = INK
+    return picture
+
+
+# -- what the modulator did --------------------------------------------------------------------------------
+
+
+def heat(gamma: np.ndarray, nu: np.ndarray) -> dict[str, Any]:
+    """Actions (steps, B, h, w) -> levels for the viewer, 255 being the strongest of both together."""
+    steps, count = gamma.shape[:2]
+    small = [_small(actions) for actions in (gamma, nu)]
+    top = max(float((small[0] + small[1]).max()), 1e-12)
+    gammas, nus = (np.rint(actions * (255 / top)).astype(np.uint8) for actions in small)
+    return {
+        "steps": steps,
+        "height": gammas.shape[2],
+        "width": gammas.shape[3],
+        "gamma": [_base64(gammas[:, index]) for index in range(count)],
+        "nu": [_base64(nus[:, index]) for index in range(count)],
+    }
+
+
+def _small(actions: np.ndarray) -> np.ndarray:
+    steps, count = actions.shape[:2]
+    return np.stack([[shrunk(actions[i, j], MAX_HEAT) for j in range(count)] for i in range(steps)])
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+
+
+# -- how well it followed ----------------------------------------------------------------------------------
+
+
+def agreement(painted: np.ndarray, read: np.ndarray, classes: Sequence[LabelClass]) -> dict[str, Any]:
+    """How far a map read from a picture (H, W) agrees with the painted one (H, W), where that is painted.
+
+    `share` is over all painted pixels, and each class's share over those painted in it.
+    """
+    right = painted == read
+    used = [index for index in range(1, len(classes) + 1) if (painted == index).any()]
+    return {
+        "share": float(right[painted != VOID].mean()),
+        "classes": [
+            {
+                "name": classes[index - 1].name,
+                "color": classes[index - 1].color,
+                "share": float(right[painted == index].mean()),
+            }
+            for index in used
+        ],
+    }
+
+
+def read_again(painted: np.ndarray, read: np.ndarray, classes: Sequence[LabelClass]) -> dict[str, Any]:
+    """The agreement, with the read map and what it misses of the painted one as pictures to lay over it."""
+    misses = np.zeros((*painted.shape, 4), np.uint8)
+    misses[(painted != read) & (painted != VOID)] = (*MISSED, 255)
+    pictures = {"map": data_url(palette_picture(read, classes)), "misses": data_url(misses)}
+    return {**agreement(painted, read, classes), **pictures, "plain": None}

@@ -1,0 +1,45 @@
+"""A row of thumbnails that can be pressed: the examples, the pictures of this visit, further maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mcm_core.conditions import InputError
+
+_FOLDER = Path(__file__).parent
+_SCRIPTS = ("../dom.js", "strip.js")
+
+
+class Strip(gr.HTML):
+    """The value is a list of {"images": data URLs shown side by side, "text": caption}. Event: `choose`."""
+
+    def __init__(self, value: list[dict[str, Any]] | None = None, *, label: str, **kwargs: Any) -> None:
+        super().__init__(
+            value=value or [],
+            label=label,
+            html_template='<div class="mcm-strip"></div>',
+            css_template=(_FOLDER / "strip.css").read_text(encoding="utf-8"),
+            js_on_load="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+            apply_default_css=False,
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> None:
+        """Nothing: what the page shows is no input."""
+
+    def postprocess(self, value: Any) -> Any:
+        return value
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "array"}
+
+
+def chosen(event: gr.EventData, count: int) -> int:
+    """Which of `count` thumbnails was pressed. InputError for an index that the page cannot have sent."""
+    index = event._data.get("index") if isinstance(event._data, dict) else None
+    if type(index) is not int or not 0 <= index < count:
+        raise InputError("That picture is not there any more. Load the page again.")
+    return index

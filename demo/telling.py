@@ -1,0 +1,42 @@
+"""Errors and notices that people read: short, saying what to do, and never as markup."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from mcm_core.conditions import InputError
+from mcm_core.engine import EngineError
+
+BROKEN = "Something broke; the program's log says what. Try again."
+
+log = logging.getLogger(__name__)
+
+
+def message(error: Exception) -> str:
+    """What to tell about an error. Those that nobody foresaw go to the log."""
+    if isinstance(error, InputError | EngineError):
+        return str(error)
+    log.error("An event failed", exc_info=error)
+    return BROKEN
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Every error inside becomes a `gr.Error`."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except Exception as error:
+        raise gr.Error(html.escape(message(error), quote=False), print_exception=False) from error
+
+
+def notice(notes: Iterable[str]) -> None:
+    """Warnings that pass by themselves."""
+    for note in notes:
+        gr.Warning(html.escape(note, quote=False))

@@ -1,0 +1,100 @@
+"""build_ui(models) -> the page as `gr.Blocks`: its components, its events, and how it is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from demo import api
+from demo.examples import read_examples
+from demo.form import link_script, random_seed
+from demo.keeping import Keeping
+from demo.models import Models
+from demo.page import COPY_LINK, Page, lay_out
+from demo.painting import Painting
+from demo.runs import Runs
+from demo.theme import CSS, HEAD, theme
+
+QUEUED = 64
+"""Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
+
+
+def build_ui(models: Models) -> gr.Blocks:
+    """The page for these models; nothing is launched."""
+    examples = read_examples()
+    with gr.Blocks(
+        title="MCM: draw it", analytics_enabled=False, delete_cache=(1800, 12 * 3600), fill_width=True
+    ) as blocks:
+        page = lay_out(models, examples)
+        api.add(models, _on_device(models))  # first, so that the name /generate is its own
+        _connect_painting(page, models, blocks)
+        _connect_keeping(page, Keeping(page, models, examples), blocks)
+    return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "head": HEAD,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "run_history": False,
+        "footer_links": ["api"],
+        "strict_cors": True,
+        "enable_monitoring": False,
+        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None},
+        "max_file_size": "20mb",
+        "max_threads": 80,
+        "state_session_capacity": 100,
+        "show_error": False,
+    }
+
+
+def _on_device(models: Models) -> dict[str, Any]:
+    """All events that use a model share one limit: a few more than the engine's line holds, so that it can
+    refuse the rest with a message of its own."""
+    return {"concurrency_id": "model", "concurrency_limit": models.engine.max_waiting + 8}
+
+
+def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
+    painting = Painting(page, models, Runs())
+    inputs, form = page.inputs(), page.form
+    outputs = [page.viewer, page.go, page.stop, form.seed, page.gallery, page.gallery_box, page.visit]
+    run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
+    # One by one, because gr.on does not know the events of a component of our own.
+    asked = (page.go.click, form.prompt.submit, page.canvas.generate)
+    painted = [event(painting.generate, **run) for event in asked]
+    lively = [event(painting.live, **run) for event in (page.canvas.stroke, page.live.input)]
+    compared = page.viewer.compare(painting.compare, **run)
+    at_once: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "queue": False, **HIDDEN}
+    page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)
+    page.live.input(painting.live_off, **at_once)
+    blocks.unload(painting.leave)
+
+
+def _connect_keeping(page: Page, keeping: Keeping, blocks: gr.Blocks) -> None:
+    form = page.form
+    boxes = [box for box in (page.maps, page.maps_box) if box is not None]
+    everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
+    outputs = [*everything, page.kind, page.upload, page.visit, *boxes]
+    event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
+    page.model.input(keeping.choose_model, **event)
+    page.examples.choose(keeping.choose_example, **event)
+    page.gallery.choose(keeping.choose_kept, **event)
+    page.upload.upload(keeping.upload, **event)
+    page.canvas.dropped(keeping.drop, **event)
+    if page.maps is not None:
+        page.maps.choose(keeping.forget_map, **event)
+    page.dice.click(random_seed, outputs=form.seed, queue=False, **HIDDEN)
+    named = form.by_name()
+    copied = page.link.click(
+        None, inputs=list(named.values()), outputs=page.link, js=link_script(list(named)), **HIDDEN
+    )
+    copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
+    blocks.load(keeping.load, outputs=outputs, **HIDDEN)

@@ -1,0 +1,101 @@
+// What the modulator did: where and when its scale and its shift acted, over the steps.
+
+const PARTS = { both: "Both", gamma: "Scale γ", nu: "Shift ν" };
+
+class ActionPanel {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.part = "both";
+    this.node = make("div", { class: "panel action" });
+    this.heat = make("canvas", { class: "heat", role: "img" });
+    this.parts = Object.entries(PARTS).map(([part, name]) => button(name, () => this.switchTo(part), { class: "act" }));
+    this.controls = make("div", { class: "controls", role: "group", "aria-label": "What to show" }, ...this.parts);
+    this.below = make("div", { class: "steps" });
+    this.refreshParts();
+  }
+
+  switchTo(part) {
+    this.part = part;
+    this.refreshParts();
+    this.viewer.refresh();
+  }
+
+  refreshParts() {
+    const names = Object.keys(PARTS);
+    this.parts.forEach((node, index) => node.setAttribute("aria-pressed", String(names[index] === this.part)));
+  }
+
+  show(view, selected, previews) {
+    const fresh = this.run !== view.run || this.selected !== selected;
+    Object.assign(this, { run: view.run, selected, view, previews });
+    const { steps, gamma, nu } = view.action;
+    this.maps = { gamma: bytes(gamma[selected]), nu: bytes(nu[selected]) };
+    if (fresh) this.step = this.strongest();
+    this.background = picture(view.pictures[selected].file.url, "", { class: "whole dimmed" });
+    this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""));
+    this.below.replaceChildren(this.curve(steps), this.scrubber(steps), this.key());
+    this.goTo(this.step);
+  }
+
+  /** Levels of one step, 0..255 and more where both parts add up. */
+  levels(step) {
+    const size = this.view.action.width * this.view.action.height;
+    const part = (name) => this.maps[name].subarray(step * size, (step + 1) * size);
+    if (this.part !== "both") return Array.from(part(this.part));
+    const nu = part("nu");
+    return Array.from(part("gamma"), (level, index) => level + nu[index]);
+  }
+
+  mean(step) {
+    const levels = this.levels(step);
+    return levels.reduce((sum, level) => sum + level, 0) / levels.length;
+  }
+
+  strongest() {
+    const means = Array.from({ length: this.view.action.steps }, (_, step) => this.mean(step));
+    return means.indexOf(Math.max(...means));
+  }
+
+  goTo(step) {
+    this.step = step;
+    const { action } = this.view;
+    paintHeat(this.heat, this.levels(step), action.width, action.height);
+    const percent = Math.round((100 * this.mean(step)) / 255);
+    const told = `Step ${step + 1} of ${action.steps}: mean action ${percent} % of the strongest`;
+    this.heat.setAttribute("aria-label", told);
+    this.node.querySelector(".tag").textContent = `Step ${step + 1} of ${action.steps}`;
+    this.range.setAttribute("aria-valuetext", told);
+    this.cursor.style.setProperty("--at", (step + 0.5) / action.steps);
+    const before = this.previews?.[step]?.[this.selected];
+    this.background.src = before || this.view.pictures[this.selected].file.url;
+  }
+
+  scrubber(steps) {
+    this.range = make("input", { type: "range", min: 0, max: steps - 1, step: 1, class: "cover", "aria-label": "Step" });
+    this.range.value = this.step;
+    this.range.addEventListener("input", () => this.goTo(Number(this.range.value)));
+    return this.range;
+  }
+
+  /** A bar for each step, as high as the modulator's mean action in it. */
+  curve(steps) {
+    const means = Array.from({ length: steps }, (_, step) => this.mean(step));
+    const top = Math.max(...means, 1e-9);
+    const bars = means.map((mean) => {
+      const bar = make("i");
+      bar.style.setProperty("--share", mean / top);
+      return bar;
+    });
+    this.cursor = make("b", { class: "cursor" });
+    return make("div", { class: "curve", "aria-hidden": "true" }, ...bars, this.cursor);
+  }
+
+  key() {
+    return make("div", { class: "key" }, "noise", make("span", {}, "mean action at each step"), "picture");
+  }
+
+  reason(view) {
+    if (!view.modulated) return "The modulator did not act on this picture: nothing was drawn, or its strength was 0.";
+    return view.action ? null : "The steps of this picture were not kept. Generate it again to see them.";
+  }
+}

@@ -1,0 +1,150 @@
+// Puts the panels together. Gradio runs this file's scope once per mount.
+
+const TITLES = { result: "Result", compare: "Compare", action: "What it did", followed: "How it followed" };
+const BUSY = ["waiting", "running"];
+
+class Viewer {
+  constructor(root) {
+    this.tab = "result";
+    this.view = { state: "idle" };
+    this.selected = 0;
+    this.previews = [];
+    this.panels = {
+      result: new ResultPanel(this),
+      compare: new ComparePanel(this),
+      action: new ActionPanel(this),
+      followed: new FollowedPanel(this),
+    };
+    this.makeTabs();
+    this.stage = make("div", { class: "stage", role: "tabpanel", id: "mcm-stage" });
+    this.stage.style.setProperty("--ratio", (props.width || 1) / (props.height || 1));
+    this.status = make("div", { class: "status" });
+    this.bar = make("div", { class: "bar" });
+    this.below = make("div", { class: "below" });
+    this.heard = make("div", { class: "heard", role: "status", "aria-live": "polite" });
+    root.replaceChildren(this.tabs, this.stage, this.bar, this.below, this.heard);
+    this.refresh();
+  }
+
+  makeTabs() {
+    this.tabs = make("div", { class: "tabs", role: "tablist", "aria-label": "Views of the picture" });
+    for (const [tab, title] of Object.entries(TITLES)) {
+      this.tabs.append(button(title, () => this.open(tab), { role: "tab", "data-tab": tab, "aria-controls": "mcm-stage" }));
+    }
+    roving(this.tabs);
+  }
+
+  open(tab) {
+    this.tab = tab;
+    this.refresh();
+    const { view } = this;
+    if (tab === "compare" && view.state === "done" && view.modulated && !view.plain) trigger("compare");
+  }
+
+  select(index) {
+    this.selected = index;
+    this.refresh();
+  }
+
+  /** Takes over a view from Python. One of an earlier run may still arrive after a later run has begun. */
+  take(view) {
+    if (!view || view.run < (this.view.run || 0)) return;
+    if (view.state === "running") this.previews[view.step] = view.previews;
+    if (view.state === "running" && view.step === 0) this.previews = [view.previews];
+    if (view.run !== this.view.run) this.selected = 0;
+    if (view.state === "stopped") view = { ...this.view, ...view };
+    if (view.state === "done" && view.restored) this.previews = [];
+    this.tell(view);
+    this.view = view;
+    this.refresh();
+  }
+
+  tell({ state, message }) {
+    if (state === this.view.state) return;
+    const told = { waiting: "Waiting in line", running: "Painting", done: "The picture is ready", stopped: "Stopped" }[state];
+    this.heard.textContent = state === "failed" ? message : told || "";
+  }
+
+  // -- what is seen -----------------------------------------------------------------------------------------
+
+  refresh() {
+    for (const tab of this.tabs.children) {
+      const isOpen = tab.dataset.tab === this.tab;
+      tab.setAttribute("aria-selected", String(isOpen));
+      tab.tabIndex = isOpen ? 0 : -1;
+    }
+    const { state } = this.view;
+    this.stage.dataset.state = state;
+    const showing = state === "done" || state === "comparing" ? this.finished() : this.unfinished();
+    if (this.stage.firstChild !== showing.node) this.stage.replaceChildren(showing.node);
+    this.bar.replaceChildren(this.statusLine(), ...(showing.controls ? [showing.controls] : []));
+    this.below.replaceChildren(...(showing.below ? [showing.below] : []));
+  }
+
+  unfinished() {
+    const { state, message } = this.view;
+    const { result } = this.panels;
+    const last = state === "running" ? this.view.previews : this.previews.at(-1);
+    if (["running", "stopped"].includes(state) && last) {
+      result.form(last);
+      return { node: result.node };
+    }
+    const texts = { idle: "Your picture appears here", waiting: "Getting ready", stopped: "Stopped", failed: message };
+    return { node: make("p", { class: state === "failed" ? "hint failed" : "hint" }, texts[state] || "") };
+  }
+
+  finished() {
+    const panel = this.panels[this.tab];
+    if (this.view.state === "comparing" && this.tab === "compare" && this.view.previews) {
+      panel.form(this.view, this.view.previews, this.selected);
+      return panel;
+    }
+    const reason = panel.reason(this.view);
+    if (reason === null) {
+      panel.show(this.view, this.selected, this.previews);
+      return panel;
+    }
+    return { node: reason ? make("p", { class: "hint" }, reason) : this.offer() };
+  }
+
+  offer() {
+    if (this.view.state === "comparing") return make("p", { class: "hint" }, "Getting ready");
+    return make(
+      "div",
+      { class: "hint" },
+      make("p", {}, "The same noise without the drawing has not been painted yet."),
+      button("Paint it", () => trigger("compare"), { class: "act strong" }),
+    );
+  }
+
+  statusLine() {
+    const { state, step, total, left, place, seconds, note } = this.view;
+    const counts = total !== undefined;
+    const texts = {
+      idle: "",
+      waiting: place > 1 ? `In line: ${place - 1} before you` : "Starting",
+      running: counts ? `Step ${step + 1} of ${total} · ${time(left)} left` : "Starting",
+      comparing: counts ? `Without the drawing: step ${step + 1} of ${total}` : "Starting",
+      done: [seconds ? `Painted in ${time(seconds)}` : "", note || ""].filter(Boolean).join(" · "),
+      stopped: counts ? `Stopped at step ${step + 1} of ${total}` : "Stopped",
+      failed: "No picture",
+    };
+    const line = make("div", { class: "status" }, make("span", {}, texts[state] ?? ""));
+    if ([...BUSY, "comparing"].includes(state)) {
+      const bar = make("progress", { max: total || 1, "aria-label": "Progress" });
+      bar.value = counts ? step + 1 : 0;
+      line.append(bar);
+    }
+    return line;
+  }
+}
+
+function time(seconds) {
+  if (!(seconds >= 0)) return "…";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+const viewer = new Viewer(element.querySelector(".mcm-viewer"));
+watch("value", () => viewer.take(props.value));
+if (props.value) viewer.take(props.value);

@@ -1,0 +1,69 @@
+"""`python -m mcm_core COMMAND ...`: each command is imported only when it is called.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. Errors are one line on stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "generate": ("mcm_core.generate", "make a picture from a drawing and a prompt"),
+    "render": ("mcm_core.landscapes.render", "draw training scenes of the embedded world"),
+    "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
+    "train-base": ("mcm_core.training.base", "train the embedded base itself"),
+    "train-segmenter": ("mcm_core.evaluation.segmenter_training", "train the network that judges pictures"),
+    "evaluate": ("mcm_core.evaluation.run", "measure control, quality and diversity"),
+}
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+
+def usage() -> str:
+    lines = [f"  {name:<17}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: python -m mcm_core COMMAND [options]", "", *lines, "", "COMMAND --help tells more."]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    command, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
+    if command in ("-h", "--help", "help"):
+        print(usage())
+        return DONE
+    if command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        return _told(
+            f"there is no command {command!r:.40}: choose from {known}"
+            if command
+            else f"say what to do: {known}",
+            WRONG,
+        )
+    return _run(command, rest)
+
+
+def _run(command: str, argv: Sequence[str]) -> int:
+    from mcm_core.conditions import InputError
+    from mcm_core.engine import EngineError
+
+    try:
+        return int(import_module(COMMANDS[command][0]).main(argv))
+    except InputError as error:
+        return _told(str(error), WRONG)
+    except EngineError as error:
+        return _told(str(error), FAILED)
+    except OSError as error:
+        return _told(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILED)
+    except KeyboardInterrupt:
+        return _told("interrupted", INTERRUPTED)
+
+
+def _told(message: str, code: int) -> int:
+    print(f"mcm_core: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

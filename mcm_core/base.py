@@ -1,0 +1,257 @@
+"""The frozen base: any Stable Diffusion, SDXL, unconditional latent or pixel model behind one interface.
+
+This is the only file that knows diffusers' pipelines (`mcm_core.opening` opens them), and the only one that
+decides on device and precision: what goes in is cast at the networks' edges, and the caller's dtype comes
+back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mcm_core import schedulers
+from mcm_core.identity import identify
+from mcm_core.opening import Family, open_pipeline
+
+if TYPE_CHECKING:
+    from mcm_core.modulator import Modulator
+
+GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
+NETWORKS = ("unet", "vae", "vqvae", "text_encoder", "text_encoder_2")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What a base needs to know of B prompts, opaque outside of this file.
+
+    A text-less base has neither tensor, SD has `hidden` (B, L, D), and SDXL has also `pooled` (B, P).
+    """
+
+    hidden: Tensor | None = None
+    pooled: Tensor | None = None
+
+    @staticmethod
+    def cat(parts: Sequence[Embeddings]) -> Embeddings:
+        hidden = [part.hidden for part in parts if part.hidden is not None]
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Embeddings(torch.cat(hidden) if hidden else None, torch.cat(pooled) if pooled else None)
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        return Embeddings(
+            None if self.hidden is None else self.hidden[rows],
+            None if self.pooled is None else self.pooled[rows],
+        )
+
+
+class Base:
+    """A frozen diffusion model. Nothing in it changes after it was opened, and no gradient flows through it.
+
+    Attributes:
+        identity: what a modulator depends on; its fields are attributes of the base, too (`id`,
+            `fingerprint`, `latent_channels`, `downscale`, `latent_scaling`, `latent_shift`,
+            `num_train_timesteps`).
+        family: "sd" (1.x and 2.x), "sdxl", "ldm" (unconditional, latent) or "ddpm" (unconditional, pixels).
+        prediction_type: "epsilon", "v_prediction" or "sample".
+        default_size: (H, W) in pixels that it was trained on.
+        unet: the frozen network.
+        scheduler: the base's own, a template that is never stepped.
+    """
+
+    def __init__(
+        self, pipe: Any, *, id: str, family: Family, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._pipe = pipe
+        self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
+        self.family, self.dtype, self.device = family, dtype, device
+        self.unet = pipe.unet
+        self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
+        self.scheduler = pipe.scheduler
+        self.prediction_type = schedulers.prediction_type(self.scheduler)
+        self.identity = identify(pipe, id)
+        self.id, self.fingerprint = id, self.identity.fingerprint
+        self.latent_channels, self.downscale = self.identity.latent_channels, self.identity.downscale
+        self.latent_scaling, self.latent_shift = self.identity.latent_scaling, self.identity.latent_shift
+        self.num_train_timesteps = self.identity.num_train_timesteps
+        for network in self.networks():
+            nn.Module.to(network.requires_grad_(False).eval(), device=device, dtype=dtype)
+        if self.vae is not None and dtype == torch.float16 and self.vae.config.get("force_upcast", False):
+            nn.Module.to(self.vae, dtype=torch.float32)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        **options: Any,
+    ) -> Base:
+        """Open a hub id, a diffusers folder, or one `.safetensors` checkpoint of Stable Diffusion or SDXL.
+
+        Args:
+            source: where it is.
+            dtype: float32 on the CPU by default, float16 on CUDA. bfloat16 is the quick choice on a CPU with
+                matrix instructions for it.
+            device: CUDA where there is one, otherwise the CPU.
+            options: handed on to diffusers, for instance `revision`, `variant`, `local_files_only`, and for a
+                single file `config` (a folder or hub id with the family's configuration).
+
+        Raises:
+            InputError: a pickle, a wrong folder, an unsupported family, damaged or non-finite weights.
+        """
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
+        pipe, family = open_pipeline(source, **options)
+        name = Path(source).resolve().name if Path(source).exists() else str(source)
+        return cls(pipe, id=name, family=family, dtype=dtype, device=device)
+
+    # -- what it is ----------------------------------------------------------------------------------------
+
+    @property
+    def accepts_text(self) -> bool:
+        return self.family in ("sd", "sdxl")
+
+    @property
+    def default_guidance_scale(self) -> float:
+        return GUIDANCE[self.family]
+
+    @property
+    def default_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        size = self.unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return height * self.downscale, width * self.downscale
+
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of a picture must be multiples of, in pixels."""
+        halvings = 0 if self.accepts_text else len(self.unet.config.block_out_channels) - 1
+        return self.downscale * 2**halvings
+
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """(num_train_timesteps,) float32 on the CPU: alpha^2 of the forward process."""
+        return self.scheduler.alphas_cumprod
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for network in self.networks() for parameter in network.parameters())
+
+    def networks(self) -> list[nn.Module]:
+        """Every network of the base, all of them frozen."""
+        found = (getattr(self._pipe, name, None) for name in NETWORKS)
+        return [network for network in found if network is not None]
+
+    def check(self, modulator: Modulator) -> tuple[str, ...]:
+        """Notes for people on how well a modulator fits; raises where it does not: see `Identity.check`."""
+        return self.identity.check(modulator)
+
+    @property
+    def scheduler_names(self) -> tuple[str, ...]:
+        """The schedulers that work with this base."""
+        return schedulers.available(self.scheduler)
+
+    def scheduler_name(self, name: str | None = None) -> str:
+        """`name` if it works with this base (InputError otherwise), the name of the base's own for None."""
+        return schedulers.checked_name(self.scheduler, name)
+
+    def make_scheduler(self, name: str | None = None) -> Any:
+        """A fresh scheduler for one request: see `mcm_core.schedulers`."""
+        return schedulers.make_scheduler(self.scheduler, name, latent=self.vae is not None)
+
+    # -- what it does --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> Embeddings:
+        """Embeddings of B prompts, each encoded by itself, so that it does not matter which come with it.
+
+        `negative`: they are for the other branch of guidance, where SDXL takes zeros for an empty prompt.
+        """
+        if not self.accepts_text:
+            return Embeddings()
+        with self._tokenizing:
+            return Embeddings.cat([self._encode_one(prompt, negative) for prompt in prompts])
+
+    @torch.no_grad()
+    def predict(self, sample: Tensor, timestep: Tensor | float, embeddings: Embeddings) -> Tensor:
+        """The network's raw output (see `prediction_type`) for x_t, both (B, C, h, w)."""
+        text: dict[str, Any] = {}
+        if embeddings.hidden is not None:
+            text["encoder_hidden_states"] = embeddings.hidden
+        if embeddings.pooled is not None:
+            text["added_cond_kwargs"] = {
+                "text_embeds": embeddings.pooled,
+                "time_ids": self._time_ids(sample, embeddings.pooled.dtype),
+            }
+        output = self.unet(sample.to(self.device, self.dtype), timestep, **text, return_dict=False)[0]
+        return output.to(sample.dtype)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> latents (B, C, h, w): the mean, where there is a distribution."""
+        if self.vae is None:
+            return images.to(self.device)
+        encoded = self.vae.encode(images.to(self.device, self.vae.dtype))
+        raw = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        return (raw.to(images.dtype) - self.latent_shift) * self.latent_scaling
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) -> images (B, 3, H, W), about [-1, 1], not clipped."""
+        if self.vae is None:
+            return latents
+        raw = latents.to(self.device) / self.latent_scaling
+        if self.latent_shift:
+            raw = raw + self.latent_shift
+        return self.vae.decode(raw.to(self.vae.dtype), return_dict=False)[0].to(latents.dtype)
+
+    @torch.no_grad()
+    def preview(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) -> small images (B, 3, h, w) in [-1, 1]: see `_preview_matrix`."""
+        if self.vae is None:
+            return latents.clamp(-1, 1)
+        weights = self._preview_matrix.to(latents)
+        images = torch.einsum("bchw,cr->brhw", latents, weights[:-1]) + weights[-1].reshape(1, 3, 1, 1)
+        return images.clamp(-1, 1)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _preview_matrix(self) -> Tensor:
+        """(C + 1, 3): the least-squares map from latents to colours, its last row the offset.
+
+        Fitted at the first preview on the base's own autoencoder: 16 soft random colour fields of 8 x 8
+        latents are encoded, and each latent is paired with the mean colour of its cell. The same in any run.
+        """
+        coarse = torch.rand(16, 3, 3, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        side = 8 * self.downscale
+        images = functional.interpolate(coarse, (side, side), mode="bilinear", align_corners=True)
+        colours = functional.avg_pool2d(images, self.downscale).permute(0, 2, 3, 1).reshape(-1, 3)
+        latents = self.encode(images).float().cpu().permute(0, 2, 3, 1).reshape(-1, self.latent_channels)
+        rows = torch.cat([latents, torch.ones(len(latents), 1)], dim=1).double()
+        damping = 1e-4 * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
+        return torch.linalg.solve(rows.T @ rows + damping, rows.T @ colours.double()).float()
+
+    def _encode_one(self, prompt: str, negative: bool) -> Embeddings:
+        options = {"device": self.device, "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+        if self.family == "sd":
+            return Embeddings(self._pipe.encode_prompt(prompt, **options)[0])
+        hidden, _, pooled, _ = self._pipe.encode_prompt(prompt, **options)
+        if negative and not prompt and self._pipe.config.force_zeros_for_empty_prompt:
+            hidden, pooled = torch.zeros_like(hidden), torch.zeros_like(pooled)
+        return Embeddings(hidden, pooled)
+
+    def _time_ids(self, sample: Tensor, dtype: torch.dtype) -> Tensor:
+        """SDXL's size conditioning (B, 6): original size, no crop, target size, in pixels."""
+        height, width = (side * self.downscale for side in sample.shape[-2:])
+        ids = torch.tensor([[height, width, 0, 0, height, width]], device=self.device, dtype=dtype)
+        return ids.repeat(len(sample), 1)

@@ -1,0 +1,310 @@
+"""Many requests, one device: a fair line, cancelling, deadlines, and errors that people can read.
+
+    engine = Engine(pipeline, max_waiting=16, deadline_s=120)
+    for event in engine.generate(request, cancel):   # Waiting* Step* Result
+        ...
+
+A request runs in its caller's thread, alone on its pipeline; what it makes depends on nothing but the
+request. Closing the generator early gives the device back at once. There is no user interface in here, and
+requests can be pickled, so that the same callers can drive an engine elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from mcm_core.conditions import InputError
+
+if TYPE_CHECKING:
+    from mcm_core.pipeline import Result, Step
+    from mcm_core.request import Request
+
+POLL_S = 0.1
+"""How soon a waiting request notices that it was cancelled."""
+ABANDONED_S = 30.0
+"""A request whose reader did not come back for so long loses its place, or its device, to those who wait."""
+
+log = logging.getLogger(__name__)
+
+
+class EngineError(RuntimeError):
+    """A request that gave no picture. The message is short and safe to show to people."""
+
+
+class Busy(EngineError):
+    """Refused: the line is full, or the program is about to end."""
+
+
+class Cancelled(EngineError):
+    """Stopped because the caller, or the end of the program, asked for it."""
+
+
+class TimedOut(EngineError):
+    """Stopped at the deadline."""
+
+
+class Failed(EngineError):
+    """Something broke: out of memory, numbers that are not finite, a defect."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The request stands in line; place 1 is next."""
+
+    place: int
+
+
+if TYPE_CHECKING:
+    Event = Waiting | Step | Result
+
+
+class Pipeline(Protocol):
+    """What an engine drives: `MCMPipeline`, or anything that streams as it does."""
+
+    def stream(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Step]: ...
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """One request's place in line, and then its pipeline."""
+
+    cancel: threading.Event
+    seen: float
+    """When its reader was last here; infinite while it computes."""
+    joined: float = field(default_factory=time.monotonic)
+    started: float = 0.0
+    pipeline: Pipeline | None = None
+    steps: Generator[Step] | None = None
+
+
+class Engine:
+    """Runs requests on pipelines, one at a time on each, first come, first served.
+
+    Args:
+        pipelines: one per device. More than one of the same models serve the same line.
+        max_waiting: how many requests may stand in line besides those that run.
+        deadline_s: how long one request may run, in seconds; waiting does not count.
+    """
+
+    def __init__(self, *pipelines: Pipeline, max_waiting: int = 16, deadline_s: float = 300.0) -> None:
+        self.max_waiting, self.deadline_s = max_waiting, deadline_s
+        self._pipelines, self._free = pipelines, list(pipelines)
+        self._line: list[_Ticket] = []
+        self._running: list[_Ticket] = []
+        self._changed = threading.Condition()
+        self._draining = False
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """Requests on a device now."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Requests in line now."""
+        return len(self._line)
+
+    def generate(self, request: Request, cancel: threading.Event | None = None) -> Generator[Event]:
+        """`Waiting` whenever the place in line changes, a `Step` per denoising step, and at last a `Result`.
+
+        Args:
+            request: what to make.
+            cancel: set it from any thread, and the request ends at its next step.
+
+        Raises:
+            InputError: the request is wrong; raised before it has to wait.
+            EngineError: Busy, Cancelled, TimedOut or Failed.
+        """
+        request = self._checked(request)
+        ticket = _Ticket(cancel or threading.Event(), time.monotonic())
+        try:
+            self._join(ticket)
+            yield from self._wait(ticket)
+            yield from self._run(ticket, request)
+        finally:
+            self._release(ticket)
+
+    def drain(self, timeout_s: float = 30.0, grace_s: float = 5.0) -> bool:
+        """Refuse new requests, let the running ones end, then stop them; True if none is left.
+
+        Waiting requests are refused at once. Running ones have `timeout_s` seconds, and then `grace_s` more
+        to notice that they must stop at their next step.
+        """
+        with self._changed:
+            self._draining = True
+            self._changed.notify_all()
+            ended = self._changed.wait_for(lambda: not self._running, timeout_s)
+            self._stopping = True
+            return ended or self._changed.wait_for(lambda: not self._running, grace_s)
+
+    # -- the line ------------------------------------------------------------------------------------------
+
+    def _join(self, ticket: _Ticket) -> None:
+        with self._changed:
+            self._refuse_when_draining()
+            self._drop_abandoned()
+            if len(self._line) >= self.max_waiting + len(self._free):
+                raise Busy(f"{len(self._line)} requests are waiting already. Try again in a minute.")
+            self._line.append(ticket)
+
+    def _wait(self, ticket: _Ticket) -> Iterator[Waiting]:
+        """Ends when the ticket has its pipeline."""
+        told = 0
+        while True:
+            with self._changed:
+                place = self._place(ticket)
+                if place <= len(self._free):
+                    self._start(ticket)
+                    return
+                if place == told:
+                    self._changed.wait(POLL_S)
+                    continue
+            told = place
+            yield Waiting(place)
+
+    def _place(self, ticket: _Ticket) -> int:
+        """The ticket's place in line, from 1, unless it must not go on waiting."""
+        ticket.seen = time.monotonic()
+        self._refuse_when_draining()
+        if ticket.cancel.is_set():
+            raise Cancelled("Stopped.")
+        self._drop_abandoned()
+        if ticket not in self._line:
+            raise _abandoned()
+        if ticket.seen - ticket.joined > self.deadline_s * (self.max_waiting + 1):
+            raise TimedOut("The line did not move. Try again in a minute.")
+        return self._line.index(ticket) + 1
+
+    def _start(self, ticket: _Ticket) -> None:
+        self._line.remove(ticket)
+        ticket.pipeline = self._free.pop()
+        ticket.started, ticket.seen = time.monotonic(), math.inf
+        self._running.append(ticket)
+        self._changed.notify_all()
+
+    def _release(self, ticket: _Ticket) -> None:
+        with self._changed:
+            if ticket in self._line:
+                self._line.remove(ticket)
+            if ticket in self._running:
+                if ticket.steps is not None:
+                    ticket.steps.close()
+                self._running.remove(ticket)
+                self._free.append(ticket.pipeline)  # type: ignore[arg-type]
+            self._changed.notify_all()
+
+    def _drop_abandoned(self) -> None:
+        """Take their places, and their devices, from those whose readers are gone without closing."""
+        oldest = time.monotonic() - ABANDONED_S
+        self._line = [ticket for ticket in self._line if ticket.seen >= oldest]
+        for ticket in [ticket for ticket in self._running if ticket.seen < oldest]:
+            with contextlib.suppress(ValueError):  # it is at work again
+                self._release(ticket)
+
+    def _refuse_when_draining(self) -> None:
+        if self._draining:
+            raise Busy("The program is about to end and takes no more requests. Try again in a minute.")
+
+    # -- one request ---------------------------------------------------------------------------------------
+
+    def _checked(self, request: Request) -> Request:
+        """The request with all defaults and seeds filled in. A pipeline without a base checks for itself."""
+        pipeline: Any = self._pipelines[0]
+        base = getattr(pipeline, "base", None)
+        return request if base is None else request.validated(base, pipeline.modulator)
+
+    def _run(self, ticket: _Ticket, request: Request) -> Iterator[Step | Result]:
+        failure: EngineError | None = None
+        result: Result | None = None
+        assert ticket.pipeline is not None
+        try:
+            steps = ticket.pipeline.stream(request, lambda: self._why_stop(ticket) is not None)
+            ticket.steps = cast("Generator[Step]", steps)
+            for step in steps:
+                result = step.result
+                ticket.seen = time.monotonic()
+                yield step
+                ticket.seen = math.inf
+        except (InputError, EngineError):
+            raise
+        except Exception as error:
+            failure = _explained(error)
+        # Raised out here: inside, it would hold on to the error, and with it to the memory of its frames.
+        if failure is not None:
+            _free_memory()
+            raise failure
+        if result is None:
+            raise self._why_stop(ticket) or Failed("The run ended without a picture. Try again.")
+        yield result
+
+    def _why_stop(self, ticket: _Ticket) -> EngineError | None:
+        if ticket not in self._running:
+            return _abandoned()
+        if ticket.cancel.is_set():
+            return Cancelled("Stopped.")
+        if self._stopping:
+            return Cancelled("The program is about to end. Try again in a minute.")
+        if time.monotonic() - ticket.started > self.deadline_s:
+            return TimedOut(f"Stopped after {self.deadline_s:g} seconds. Take fewer steps or a smaller size.")
+        return None
+
+
+def drain_on_sigterm(engine: Engine, after: Callable[[], object], timeout_s: float = 30.0) -> None:
+    """On SIGTERM drain the engine in a thread of its own, and then call `after`. For the main thread."""
+
+    def drain() -> None:
+        engine.drain(timeout_s)
+        after()
+
+    def start(signum: int, frame: FrameType | None) -> None:
+        threading.Thread(target=drain, name="drain").start()
+
+    signal.signal(signal.SIGTERM, start)
+
+
+def _abandoned() -> Cancelled:
+    return Cancelled("Nobody was reading this request, and others were waiting. Send it again.")
+
+
+def _explained(error: Exception) -> EngineError:
+    """A short message in place of an unexpected error, which goes to the log."""
+    from mcm_core.control import NotFiniteError
+
+    if _is_out_of_memory(error):
+        log.warning("Out of memory: %s", str(error))  # the text alone: a handler may keep what it is given
+        return Failed("There is not enough memory for this. Take a smaller size or fewer pictures at once.")
+    if isinstance(error, NotFiniteError):
+        log.warning("%s", error)
+        return Failed(str(error))
+    log.error("A request failed", exc_info=error)
+    return Failed("Something broke while making the picture; the program's log says what. Try again.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    words = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or "out of memory" in words
+        or "can't allocate memory" in words
+        or "not enough memory" in words
+    )
+
+
+def _free_memory() -> None:
+    """Give back what a failed run left, so that the next one finds the device empty."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

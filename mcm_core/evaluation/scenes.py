@@ -1,0 +1,98 @@
+"""Held-out scenes: what was drawn and said, and the render that nobody but the judge sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mcm_core.conditions import LABELS, SKETCH, VOID, Size, resize_map
+from mcm_core.landscapes import captions
+from mcm_core.landscapes.render import HELD_OUT
+from mcm_core.landscapes.scene import Scene, render
+from mcm_core.landscapes.sketch import sketch
+from mcm_core.landscapes.styles import stylise
+from mcm_core.training.freehand import unpaint
+
+REFERENCE = HELD_OUT + 1_000_000
+"""The reference renders of the Frechet distance start here: none of them is a scene that is drawn."""
+
+NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """One scene. Arrays are (H, W) uint8, the picture (H, W, 3).
+
+    `labels` is the whole map, `partial` the same with parts unpainted. `sketch` is freehand. `asked` is the
+    word that the prompt says, by attribute. `noise` is the seed of its pictures' noise.
+    """
+
+    picture: np.ndarray
+    labels: np.ndarray
+    partial: np.ndarray
+    sketch: np.ndarray
+    prompt: str
+    asked: dict[str, str]
+    noise: int
+
+
+def held_out(seed: int, style: str, size: Size) -> HeldOut:
+    """The scene of a seed in one style. Drawings and choice of words are the same in every style."""
+    scene = render(seed)
+    labels = resize_map(LABELS, scene.labels, size)
+    return HeldOut(
+        picture=_resized(stylise(scene.picture, style, _random(seed, 1)), size),
+        labels=labels,
+        partial=partly_painted(labels, _random(seed, 2)),
+        sketch=resize_map(SKETCH, sketch(scene.parts, _random(seed, 3)), size),
+        prompt=prompt(scene, style, _random(seed, 4)),
+        asked={"time": scene.time, "season": scene.season, "style": style},
+        noise=seed - HELD_OUT,
+    )
+
+
+def scenes(count: int, style: str, size: Size, first: int = HELD_OUT) -> list[HeldOut]:
+    """`count` scenes from seed `first` on. OpenCV and numpy leave the interpreter, so threads are enough."""
+    work = partial(held_out, style=style, size=size)
+    with ThreadPoolExecutor() as pool:
+        seeds = range(first, first + count)
+        return list(tqdm(pool.map(work, seeds), f"render {style}", count, unit="scene", leave=False))
+
+
+def prompt(scene: Scene, style: str, random: np.random.Generator) -> str:
+    """A caption that says style, season and time, so that each can be looked for, and up to `NAMED` things.
+
+    More would not fit the 40 tokens that the embedded base reads.
+    """
+
+    def word(words: Sequence[str]) -> str:
+        return str(random.choice(list(words)))
+
+    named = [word(captions.THINGS[thing]) for thing in random.permutation(list(scene.things))[:NAMED]]
+    subject = " and ".join(part for part in (", ".join(named[:-1]), *named[-1:]) if part) or "a landscape"
+    season, time = word(captions.SEASONS[scene.season]), word(captions.TIMES[scene.time])
+    return f"{word(captions.STYLES[style])} {subject} {season} {time}".strip()
+
+
+def partly_painted(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The map with some of it unpainted, but neither all nor nothing."""
+    while True:
+        partial_map = unpaint(labels, random)
+        if (partial_map == VOID).any() and (partial_map != VOID).mean() > 0.1:
+            return partial_map
+
+
+def _random(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 7, purpose])
+
+
+def _resized(picture: np.ndarray, size: Size) -> np.ndarray:
+    if picture.shape[:2] == size:
+        return picture
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,101 @@
+"""Paints polygons into a picture and, with the same edges, into a label map."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mcm_core.conditions import LabelClass
+
+from .palette import Colour
+from .shapes import Polygon
+
+SIDE = 256  # of the finished picture, pixels
+SUPERSAMPLING = 2
+
+CLASSES: tuple[LabelClass, ...] = (
+    LabelClass("sky", "#8ec1ef"),
+    LabelClass("cloud", "#f2f4f7"),
+    LabelClass("sun", "#ffd43b"),
+    LabelClass("mountain", "#857a72"),
+    LabelClass("snow", "#dfe9f5"),
+    LabelClass("hill", "#6a9a4c"),
+    LabelClass("forest", "#1f5c34"),
+    LabelClass("grass", "#9bcb4d"),
+    LabelClass("sand", "#e4c98a"),
+    LabelClass("water", "#2b5fae"),
+    LabelClass("house", "#c23b32"),
+    LabelClass("boat", "#6b4423"),
+)
+IDS = {each.name: index for index, each in enumerate(CLASSES, start=1)}
+
+
+class Easel:
+    """A picture (S, S, 3) float32 RGB in [0, 1] and its label map (S, S) uint8, S = 2 * 256.
+
+    Shapes are painted back to front. `parts` (S, S) int32 numbers them: where two parts meet, a person who
+    sketches the scene draws a line.
+    """
+
+    def __init__(self) -> None:
+        self.size = SIDE * SUPERSAMPLING
+        self.picture = np.zeros((self.size, self.size, 3), np.float32)
+        self.labels = np.full((self.size, self.size), IDS["sky"], np.uint8)
+        self.parts = np.zeros((self.size, self.size), np.int32)
+        self._last_part = 0
+
+    def coverage(self, shape: Polygon) -> tuple[np.ndarray, tuple[slice, slice]] | None:
+        """Antialiased coverage of a polygon, (h, w) float32 in [0, 1], and the window that holds it."""
+        points = shape * self.size
+        low = np.clip(np.floor(points.min(0)).astype(int) - 1, 0, self.size)
+        high = np.clip(np.ceil(points.max(0)).astype(int) + 2, 0, self.size)
+        if (high <= low).any():
+            return None
+        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        cv2.fillPoly(mask, [np.round((points - low) * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
+        return mask.astype(np.float32) / 255, (slice(low[1], high[1]), slice(low[0], high[0]))
+
+    def fill(
+        self,
+        shape: Polygon,
+        colour: Colour,
+        label: str | None = None,
+        foot: Colour | None = None,
+        opacity: float = 1.0,
+        inside: np.ndarray | None = None,
+        joined: bool = False,
+    ) -> None:
+        """Fill a polygon, flat or with a gradient down to `foot`; without `label` the map stays as it is.
+
+        `inside` (S, S) bool keeps the paint within a region painted before. `joined` makes the shape one
+        part with the last one, so that no line is sketched between them.
+        """
+        covered = self.coverage(shape)
+        if covered is None:
+            return
+        alpha, window = covered
+        if inside is not None:
+            alpha = alpha * inside[window]
+        paint = colour if foot is None else self._gradient(shape, colour, foot, window[0])
+        area = self.picture[window]
+        area += (paint - area) * (alpha * np.float32(opacity))[..., None]
+        if label is not None:
+            self.labels[window][alpha > 0.5] = IDS[label]
+            self._last_part += 0 if joined else 1
+            self.parts[window][alpha > 0.5] = self._last_part
+
+    def _gradient(self, shape: Polygon, colour: Colour, foot: Colour, rows: slice) -> np.ndarray:
+        y = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) / self.size
+        share = np.clip((y - shape[:, 1].min()) / (np.ptp(shape[:, 1]) + 1e-6), 0, 1)
+        return (colour + (foot - colour) * share[:, None])[:, None]
+
+    def region(self, *names: str) -> np.ndarray:
+        """(S, S) bool: where these classes lie on top at the moment."""
+        return np.isin(self.labels, [IDS[name] for name in names])
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> picture (256, 256, 3) uint8, labels (256, 256) uint8, parts (256, 256) int32."""
+        small = cv2.resize(self.picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        picture = np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
+        every = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
+        return picture, self.labels[every, every].copy(), self.parts[every, every].copy()

@@ -1,0 +1,95 @@
+"""Style words as image filters. The poster is the picture as it was painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+
+Rng = np.random.Generator
+
+
+def _noise(rng: Rng, shape: tuple[int, int], sigma: tuple[float, float]) -> np.ndarray:
+    """Smooth noise of unit deviation, sigma (x, y) in pixels."""
+    field = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), sigmaX=sigma[0], sigmaY=sigma[1])
+    return field / (field.std() + 1e-6)
+
+
+def _warp(picture: np.ndarray, rng: Rng, amplitude: float, scale: float) -> np.ndarray:
+    height, width = picture.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    dx, dy = (amplitude * _noise(rng, (height, width), (scale, scale)) for _ in range(2))
+    return cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def _outline(picture: np.ndarray, width: float = 1.0) -> np.ndarray:
+    """How much of an edge there is at each pixel, (H, W) in [0, 1]."""
+    smooth = cv2.GaussianBlur(picture, (0, 0), width)
+    gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    return np.clip(np.sqrt((gx**2 + gy**2).sum(-1)) * 1.6 - 0.12, 0, 1)
+
+
+def watercolor(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    """Pale washes that wobble, darker where a wash ends, on warm white paper."""
+    wash = cv2.bilateralFilter(_warp(picture, rng, 1.6, 7), 9, 0.12, 5)
+    pooled = 1 - 0.3 * _outline(wash, 1.4)[..., None]
+    pale = 1 - (1 - wash) * (0.7 + 0.045 * _noise(rng, wash.shape[:2], (14, 14)))[..., None]
+    paper = np.array([1.0, 0.985, 0.95], np.float32)
+    return pale * pooled * paper
+
+
+def oil_painting(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    """Thick, saturated dabs with soft, wandering edges and the light on their ridges."""
+    paint = cv2.medianBlur(
+        (np.clip(_warp(picture, rng, 2.4, 3.2), 0, 1) * 255).astype(np.uint8), 7
+    ) / np.float32(255)
+    grey = paint.mean(-1, keepdims=True)
+    rich = grey + (paint - grey) * 1.3
+    ridges = _warp(_noise(rng, paint.shape[:2], (7, 2)), rng, 5, 18)
+    return rich * (1 + 0.04 * ridges[..., None])
+
+
+def pencil_drawing(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    """Graphite: outlines and soft tone on white paper."""
+    grey = cv2.GaussianBlur(picture, (0, 0), 1.0) @ np.array([0.3, 0.59, 0.11], np.float32)
+    tone = 0.5 + 0.46 * np.clip(grey, 0, 1) ** 0.7
+    lines = np.maximum(_outline(picture, 0.7), 0.6 * _outline(picture, 1.3))
+    drawn = tone * (1 - 0.72 * lines) + 0.012 * _noise(rng, grey.shape, (2, 2))
+    return drawn[..., None] * np.array([1.0, 0.99, 0.975], np.float32)
+
+
+def crayon_drawing(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    """Bright wax on paper: strong outlines in a darker tone, waxy strokes that let the paper through."""
+    moved = _warp(picture, rng, 1.2, 5)
+    grey = moved.mean(-1, keepdims=True)
+    bright = np.clip(0.16 + 0.9 * (grey + (moved - grey) * 1.55), 0, 1)
+    wax = np.clip(0.86 + 0.05 * _noise(rng, grey.shape[:2], (2.5, 6)), 0, 1)[..., None]
+    on_paper = bright * wax + (1 - wax)
+    return on_paper * (1 - 0.55 * _outline(moved, 1.5)[..., None] * (1 - 0.5 * bright))
+
+
+def pixel_art(picture: np.ndarray, rng: Rng) -> np.ndarray:
+    """Sixty-four pixels a side, eight levels a channel."""
+    del rng
+    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+    return cv2.resize(np.round(small * 7) / 7, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+STYLES: Mapping[str, Callable[[np.ndarray, Rng], np.ndarray] | None] = {
+    "poster": None,
+    "watercolor": watercolor,
+    "oil painting": oil_painting,
+    "pencil drawing": pencil_drawing,
+    "crayon drawing": crayon_drawing,
+    "pixel art": pixel_art,
+}
+
+
+def stylise(picture: np.ndarray, style: str, rng: Rng) -> np.ndarray:
+    """(H, W, 3) uint8 -> the same in a style of STYLES."""
+    effect = STYLES[style]
+    if effect is None:
+        return picture
+    painted = effect(picture.astype(np.float32) / 255, rng)
+    return np.round(np.clip(painted, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,259 @@
+"""The modulator: a small network that reads a drawing and corrects the frozen base's noise prediction.
+
+    gamma, nu = modulator(x_t, eps_t, t, features(drawing))         eps' = gamma * eps + nu
+
+Ham et al., "Modulating Pretrained Diffusion Models for Multimodal Image Synthesis", SIGGRAPH 2023. The trunk
+is a stock diffusers `UNet2DModel`. Its last layer starts at zero, so that a new modulator is exactly the
+identity. Each modality has a branch of its own, which sees the drawing at full resolution.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DModel
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mcm_core.conditions import InputError, LabelClass, Modality
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 2, "attention_levels": (2,)},
+    "mini": {"block_out_channels": (32, 48, 64), "layers_per_block": 1, "attention_levels": (1,)},
+    "nano": {
+        "block_out_channels": (16, 32, 48),
+        "layers_per_block": 1,
+        "attention_levels": (1,),
+        "condition_channels": 8,
+    },
+}
+"""Sizes. With 12 classes and a sketch on 4 latent channels: 3.9M, 1.0M and 0.5M parameters."""
+
+
+@dataclass(frozen=True)
+class ModulatorOutput:
+    """gamma and nu, each (B, C, h, w): the scale and the shift of the noise prediction."""
+
+    gamma: Tensor
+    nu: Tensor
+
+
+class Modulator(ModelMixin, ConfigMixin):
+    """The multimodal conditioning module.
+
+    Args:
+        latent_channels: C, channels of the base's latents.
+        downscale: pixels per latent along each side (8 for Stable Diffusion, 1 in pixel space).
+        modalities: `{"name", "kind", "channels"}` each, see `conditions.Modality`.
+        classes: `{"name", "color"}` each; ids count from 1 in this order, 0 is void.
+        block_out_channels, layers_per_block, attention_levels, norm_num_groups: the trunk; levels count from
+            the full latent resolution, and only those listed attend.
+        condition_channels: channels of each modality's features.
+        base: `{"id", "fingerprint"}` of the base that it was trained for.
+        latent_scaling, latent_shift, num_train_timesteps: of that base, see `base.Base`.
+        training_window: [first, last) timesteps that it was trained on; None stands for all. Outside of the
+            window it does not act.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        downscale: int = 8,
+        modalities: Sequence[Mapping[str, Any]] = (),
+        classes: Sequence[Mapping[str, str]] = (),
+        block_out_channels: Sequence[int] = (32, 32, 64, 128),
+        layers_per_block: int = 2,
+        attention_levels: Sequence[int] = (2,),
+        norm_num_groups: int = 16,
+        condition_channels: int = 16,
+        base: Mapping[str, str] | None = None,
+        latent_scaling: float = 1.0,
+        latent_shift: float = 0.0,
+        num_train_timesteps: int = 1000,
+        training_window: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self._modalities = tuple(Modality(**modality) for modality in modalities)
+        self._classes = tuple(LabelClass(**one) for one in classes)
+        _check_identity(self._modalities, self._classes, training_window, num_train_timesteps)
+        self.branches = nn.ModuleDict(
+            {one.name: Branch(self._planes(one), condition_channels, downscale) for one in self._modalities}
+        )
+        self.absent = nn.ParameterDict(
+            {one.name: nn.Parameter(torch.zeros(condition_channels, 1, 1)) for one in self._modalities}
+        )
+        levels = range(len(block_out_channels))
+        down = tuple("AttnDownBlock2D" if level in attention_levels else "DownBlock2D" for level in levels)
+        self.trunk = UNet2DModel(
+            in_channels=2 * latent_channels + condition_channels * len(self._modalities),
+            out_channels=2 * latent_channels,
+            block_out_channels=tuple(block_out_channels),
+            layers_per_block=layers_per_block,
+            down_block_types=down,
+            up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)),
+            norm_num_groups=norm_num_groups,
+        )
+        nn.init.zeros_(self.trunk.conv_out.weight)
+        nn.init.zeros_(self.trunk.conv_out.bias)
+
+    @classmethod
+    def preset(cls, name: str, **identity: Any) -> Modulator:
+        """A new modulator of a size named in `PRESETS`; `identity` are the class's remaining arguments."""
+        if name not in PRESETS:
+            raise InputError(f"There is no modulator size {name!r}: choose from {', '.join(PRESETS)}.")
+        return cls(**(PRESETS[name] | identity))
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options: Any) -> Modulator:
+        """A trained modulator from a folder or a hub id, in evaluation mode; see diffusers for the options.
+
+        Raises:
+            InputError: no such folder, no safetensors, damaged, unfitting or non-finite weights.
+        """
+        from mcm_core.weights import opening, require_complete, require_finite
+
+        with opening(source, "modulator"):
+            model, report = super().from_pretrained(
+                source, **options, use_safetensors=True, output_loading_info=True
+            )
+        require_complete(report, source)
+        require_finite(model, source)
+        return model
+
+    @property
+    def classes(self) -> tuple[LabelClass, ...]:
+        """The classes of the label map; the id of each is its position plus one."""
+        return self._classes
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        return self._modalities
+
+    def acts_at(self, timestep: float) -> bool:
+        """Whether `timestep` lies in the window that the modulator was trained on."""
+        first, last = self.config.training_window or (0, self.config.num_train_timesteps)
+        return first <= timestep < last
+
+    def encode(
+        self,
+        conditions: Mapping[str, Tensor],
+        presence: Mapping[str, Tensor | float] | None = None,
+        *,
+        size: tuple[int, int],
+        batch: int | None = None,
+    ) -> Tensor:
+        """Features of a drawing, (B, F, h, w). They do not depend on t: once per picture is enough.
+
+        Args:
+            conditions: the maps by modality, as `conditions.to_tensors` makes them, each of batch 1 or B and
+                of `size` times the downscale.
+            presence: how far each modality counts, in [0, 1], a number or (B,): 0 is the learned "absent",
+                1 the drawing, between them a mixture. Those not listed count 1 where there is a map.
+            size: (h, w) of the latents.
+            batch: B; by default that of the maps.
+        """
+        batch = batch or max((len(drawn) for drawn in conditions.values()), default=1)
+        features = [
+            self._feature(one, conditions.get(one.name), (presence or {}).get(one.name, 1.0), size, batch)
+            for one in self._modalities
+        ]
+        empty = torch.zeros(batch, 0, *size, device=self.device, dtype=self.dtype)
+        return torch.cat([empty, *features], dim=1)
+
+    def forward(
+        self, sample: Tensor, noise_pred: Tensor, timestep: Tensor | float, features: Tensor
+    ) -> ModulatorOutput:
+        """gamma and nu, each (B, C, h, w).
+
+        Args:
+            sample: x_t, variance preserving (what `scheduler.scale_model_input` returns), (B, C, h, w).
+            noise_pred: the base's noise prediction eps_t for it, (B, C, h, w).
+            timestep: t in [0, num_train_timesteps), a number or (B,).
+            features: from `encode`, (B, F, h, w).
+        """
+        height, width = sample.shape[-2:]
+        seen = _pad(torch.cat([sample, noise_pred, features], dim=1), 2 ** (len(self.trunk.down_blocks) - 1))
+        timestep = torch.as_tensor(timestep, device=sample.device)  # the trunk would round a float
+        change = self.trunk(seen, timestep, return_dict=False)[0][..., :height, :width]
+        gamma, nu = change.chunk(2, dim=1)
+        return ModulatorOutput(1 + gamma, nu)
+
+    def _feature(
+        self, one: Modality, drawn: Tensor | None, presence: Tensor | float, size: tuple[int, int], batch: int
+    ) -> Tensor:
+        absent = self.absent[one.name].expand(batch, -1, *size)
+        if drawn is None:
+            return absent
+        weight = torch.as_tensor(presence, device=absent.device, dtype=absent.dtype).reshape(-1, 1, 1, 1)
+        planes = one_hot(drawn, self._planes(one)) if one.kind == "labels" else drawn
+        return absent + weight * (self.branches[one.name](planes.to(absent.dtype)) - absent)
+
+    def _planes(self, one: Modality) -> int:
+        """Input channels of a modality's branch, before the pixels are folded into channels."""
+        return len(self._classes) + 1 if one.kind == "labels" else one.channels
+
+
+class Branch(nn.Module):
+    """(B, planes, H, W) at full resolution -> (B, channels, H / downscale, W / downscale).
+
+    The pixels of a cell become channels (T2I-Adapter), so that strokes thinner than a latent survive.
+    """
+
+    def __init__(self, planes: int, channels: int, downscale: int) -> None:
+        super().__init__()
+        self.downscale = downscale
+        self.fold = nn.Conv2d(planes * downscale**2, 2 * channels, 1)
+        groups = 8 if channels % 8 == 0 else 1
+        self.blocks = nn.Sequential(
+            *(ResnetBlock2D(in_channels=2 * channels, temb_channels=None, groups=groups) for _ in range(2))
+        )
+        self.out = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        hidden = self.fold(functional.pixel_unshuffle(planes, self.downscale))
+        for block in self.blocks:
+            hidden = block(hidden, None)
+        return self.out(hidden)
+
+
+def one_hot(ids: Tensor, count: int) -> Tensor:
+    """(B, H, W) ids -> (B, count, H, W) booleans; an eighth of the memory of torch's own int64 planes."""
+    planes = torch.arange(count, device=ids.device, dtype=torch.uint8).reshape(1, count, 1, 1)
+    return ids.to(torch.uint8)[:, None] == planes
+
+
+def _pad(tensor: Tensor, multiple: int) -> Tensor:
+    """Grown at the right and the bottom until the trunk can halve both sides often enough."""
+    height, width = tensor.shape[-2:]
+    right, bottom = -width % multiple, -height % multiple
+    return functional.pad(tensor, (0, right, 0, bottom), mode="replicate") if right or bottom else tensor
+
+
+def _check_identity(
+    modalities: tuple[Modality, ...],
+    classes: tuple[LabelClass, ...],
+    window: Sequence[int] | None,
+    num_train_timesteps: int,
+) -> None:
+    names = [one.name for one in modalities]
+    if not names or len(set(names)) < len(names):
+        raise InputError("A modulator needs at least one modality, each with a name of its own.")
+    if not all(re.fullmatch("[a-z][a-z0-9_]{0,31}", name) for name in names):
+        raise InputError("A modality's name must be of lower-case letters, digits and underscores.")
+    if not all(re.fullmatch("#[0-9a-fA-F]{6}", one.color) and 0 < len(one.name) <= 60 for one in classes):
+        raise InputError("A class needs a name of 1 to 60 characters and a colour of the form #rrggbb.")
+    if any(one.kind not in ("labels", "image") for one in modalities):
+        raise InputError("A modality's kind must be 'labels' or 'image'.")
+    if any(one.kind == "labels" for one in modalities) and not 1 <= len(classes) <= 255:
+        raise InputError("A modulator that reads a label map needs between 1 and 255 classes.")
+    if window is not None and not 0 <= window[0] < window[1] <= num_train_timesteps:
+        raise InputError(f"training_window must be [first, last) within 0 and {num_train_timesteps}.")

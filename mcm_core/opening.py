@@ -1,0 +1,171 @@
+"""Opens the files of a base with diffusers' and transformers' own classes, strictly.
+
+`DiffusionPipeline.from_pretrained` would fill missing weights with random numbers, read pickles, and load
+any class that a folder names. Here each network is one of the classes below, from safetensors, complete and
+finite.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import diffusers
+import transformers
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors import safe_open
+
+from mcm_core.conditions import InputError
+from mcm_core.weights import opening, require_complete, require_finite
+
+Family = Literal["sd", "sdxl", "ldm", "ddpm"]
+
+NETWORKS: dict[str, tuple[str, ...]] = {
+    "unet": ("UNet2DConditionModel", "UNet2DModel"),
+    "vae": ("AutoencoderKL", "AutoencoderTiny"),
+    "vqvae": ("VQModel", "AutoencoderKL"),
+    "text_encoder": ("CLIPTextModel",),
+    "text_encoder_2": ("CLIPTextModelWithProjection",),
+}
+PIPELINES: dict[Family, Any] = {
+    "sd": diffusers.StableDiffusionPipeline,
+    "sdxl": diffusers.StableDiffusionXLPipeline,
+    "ldm": diffusers.LDMPipeline,
+    "ddpm": diffusers.DDPMPipeline,
+}
+SINGLE_FILE_PARTS = ("model.diffusion_model.", "first_stage_model.")
+SUPPORTED = "Stable Diffusion 1.x and 2.x, SDXL, LDMPipeline and DDPMPipeline"
+
+
+def open_pipeline(source: str | Path, **options: Any) -> tuple[Any, Family]:
+    """The diffusers pipeline at a folder, a hub id or a `.safetensors` file, on the CPU, and its family.
+
+    Raises:
+        InputError: anything else, see `Base.from_pretrained`.
+    """
+    with opening(source, "base"):
+        open_it = _open_file if Path(source).is_file() else _open_folder
+        pipe, family = open_it(source, options)
+        _require_supported(pipe, source)
+    return pipe, family
+
+
+def _open_folder(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, Family]:
+    index = diffusers.DiffusionPipeline.load_config(source, **_hub(options))
+    named = {name: tuple(value) for name, value in index.items() if isinstance(value, list)}
+    family = _family({name for name, value in named.items() if value[-1] is not None}, index, source)
+    parts: dict[str, Any] = {}
+    for name, (_, kind) in named.items():
+        if name in NETWORKS:
+            parts[name] = _open_network(source, name, kind, options)
+        elif name.startswith("tokenizer"):
+            opener = transformers.CLIPTokenizer
+            parts[name] = opener.from_pretrained(source, subfolder=name, **_hub(options))
+        elif name == "scheduler":
+            opener = _scheduler_class(kind, source)
+            parts[name] = opener.from_pretrained(source, subfolder=name, **_hub(options))
+    return _assemble(family, parts, index), family
+
+
+def _open_file(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, Family]:
+    """One file in the original layout; its configuration is `config`, or comes from the hub."""
+    with safe_open(source, framework="pt") as file:
+        keys = list(file.keys())
+    if not all(any(key.startswith(part) for key in keys) for part in SINGLE_FILE_PARTS):
+        raise InputError(
+            f"{source} is not a whole Stable Diffusion checkpoint (U-Net, text encoder and autoencoder in "
+            "one file): give such a file, or a diffusers folder."
+        )
+    family: Family = "sdxl" if any(key.startswith("conditioner.embedders.1.") for key in keys) else "sd"
+    extra = {} if family == "sdxl" else {"safety_checker": None, "feature_extractor": None}
+    try:
+        pipe = PIPELINES[family].from_single_file(str(source), **extra, **options)
+    except LocalEntryNotFoundError as error:
+        raise InputError(
+            f"{source} comes without the configuration of its family, and the hub cannot be reached: give a "
+            "diffusers folder of the same family as `config`, or go online once."
+        ) from error
+    except NotImplementedError as error:  # parameters without a value cannot be moved
+        raise InputError(
+            f"{source} is incomplete: weights are missing. Take the full checkpoint, not a pruned part of it."
+        ) from error
+    for name in NETWORKS:
+        network = getattr(pipe, name, None)
+        if network is not None:
+            require_finite(network, source)
+    return pipe, family
+
+
+def _open_network(source: str | Path, name: str, kind: str, options: Mapping[str, Any]) -> Any:
+    if kind not in NETWORKS[name]:
+        raise InputError(f"The {name} of {source} is a {kind}, which is not supported: use {SUPPORTED}.")
+    library = transformers if name.startswith("text") else diffusers
+    network, report = getattr(library, kind).from_pretrained(
+        source,
+        subfolder=name,
+        use_safetensors=True,
+        output_loading_info=True,
+        **({"variant": "fp16"} if _only_half(Path(source) / name) else {}),
+        **options,
+    )
+    require_complete(report, f"{source}/{name}")
+    require_finite(network, f"{source}/{name}")
+    return network.float()
+
+
+def _assemble(family: Family, parts: dict[str, Any], index: Mapping[str, Any]) -> Any:
+    if family == "sd":
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    if family == "sdxl":
+        parts["force_zeros_for_empty_prompt"] = index.get("force_zeros_for_empty_prompt", True)
+    if family == "ldm" and "vae" in parts:
+        parts["vqvae"] = parts.pop("vae")
+    wanted = inspect.signature(PIPELINES[family]).parameters
+    return PIPELINES[family](**{name: part for name, part in parts.items() if name in wanted})
+
+
+def _family(parts: set[str], index: Mapping[str, Any], source: str | Path) -> Family:
+    """Told by what a folder holds, not by its class name: a model's img2img pipeline holds the same."""
+    needs: dict[Family, set[str]] = {
+        "sdxl": {"text_encoder_2", "text_encoder", "tokenizer_2", "tokenizer", "vae", "unet", "scheduler"},
+        "sd": {"text_encoder", "tokenizer", "vae", "unet", "scheduler"},
+        "ldm": {"vqvae", "unet", "scheduler"},
+        "ddpm": {"unet", "scheduler"},
+    }
+    if "vae" in parts and "text_encoder" not in parts:
+        parts = parts | {"vqvae"}
+    for family, wanted in needs.items():
+        if wanted <= parts:
+            return family
+    kind = index.get("_class_name", "a pipeline")
+    raise InputError(f"{source} holds a {kind}, which is not supported: use {SUPPORTED}.")
+
+
+def _require_supported(pipe: Any, source: str | Path) -> None:
+    config = pipe.unet.config
+    if config.in_channels != config.out_channels:
+        raise InputError(
+            f"The U-Net of {source} takes {config.in_channels} channels and gives {config.out_channels} (an "
+            "inpainting model or learned variances): use the plain text-to-image model."
+        )
+
+
+def _scheduler_class(kind: str, source: str | Path) -> Any:
+    found = getattr(diffusers, kind, None)
+    if not (isinstance(found, type) and issubclass(found, diffusers.SchedulerMixin)):
+        raise InputError(f"The scheduler {kind!r:.60} of {source} is unknown: name one of diffusers.")
+    return found
+
+
+def _only_half(folder: Path) -> bool:
+    """Whether a local folder holds nothing but the half-precision variant."""
+    names = [file.name for file in folder.glob("*.safetensors")]
+    return bool(names) and all(".fp16." in name for name in names)
+
+
+def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that concern the hub, for what has no weights."""
+    names = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
+    return {name: options[name] for name in names if name in options}

@@ -1,0 +1,241 @@
+"""The request of a picture, written into its PNG: whoever has the file can make the picture again.
+
+The text chunk "mcm" holds JSON: the request, the drawing as a canvas value, and which models and which
+precision made the picture. Equal pictures of equal requests are equal files.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, from_canvas, to_canvas
+from mcm_core.picture_files import open_picture
+from mcm_core.request import Request
+
+if TYPE_CHECKING:
+    from mcm_core.base import Base
+    from mcm_core.modulator import Modulator
+
+RECORD_VERSION = 1
+CHUNK = "mcm"
+MAX_MAP_BYTES = 50_000_000
+"""Of one map in a record, unpacked."""
+
+_NOT_A_RECORD = "The record in this picture is damaged or of a newer version: {}. Use an unchanged file."
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which models made a picture, and in which precision; modulator fields are None where there was none."""
+
+    base: str
+    base_fingerprint: str
+    modulator: str | None
+    modulator_fingerprint: str | None
+    dtype: str
+    device: str
+
+    @classmethod
+    def of(cls, base: Base, modulator: Modulator | None) -> Origin:
+        return cls(
+            base=base.id,
+            base_fingerprint=base.fingerprint,
+            modulator=None if modulator is None else _name(modulator),
+            modulator_fingerprint=None if modulator is None else _fingerprint(modulator),
+            dtype=str(base.dtype).removeprefix("torch."),
+            device=base.device.type,
+        )
+
+    def differences(self, now: Origin) -> tuple[str, ...]:
+        """For people: why a picture made `now` will not be this one; empty where it will."""
+        told = []
+        if self.base_fingerprint != now.base_fingerprint:
+            told.append(f"it was made with the base {self.base}, and this is {now.base}")
+        if self.modulator_fingerprint != now.modulator_fingerprint:
+            told.append(f"it was made with {_with(self.modulator)}, and now with {_with(now.modulator)}")
+        if (self.dtype, self.device) != (now.dtype, now.device):
+            told.append(
+                f"it was made in {self.dtype} on {self.device}, and now in {now.dtype} on {now.device}"
+            )
+        return tuple(told)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a PNG tells: the request, and the models that made it (None where the writer did not say)."""
+
+    request: Request
+    origin: Origin | None = None
+
+
+def of_picture(request: Request, index: int, plain: bool = False) -> Request:
+    """The request of one picture of a batch, or of its plain counterpart, by itself."""
+    off = dict.fromkeys([*request.strength, *(request.conditions or Conditions()).maps], 0.0)
+    one = replace(request, seeds=(request.seeds[index],), compare=False, previews=True)
+    return replace(one, strength=off) if plain else one
+
+
+# -- PNG ---------------------------------------------------------------------------------------------------
+
+
+def write_png(image: np.ndarray, request: Request, origin: Origin | None = None) -> bytes:
+    """(H, W, 3) uint8 -> the bytes of a PNG that carries its request."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text(CHUNK, to_json(Record(request, origin)))
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", pnginfo=text)
+    return file.getvalue()
+
+
+def read_png(source: bytes | str | Path) -> Request:
+    """The request in a PNG's bytes or file. See `read_record`."""
+    return read_record(source).request
+
+
+def read_record(source: bytes | str | Path) -> Record:
+    """The record in a PNG's bytes or file.
+
+    Raises:
+        InputError: no picture, one without a record, or a record that does not read exactly as written here.
+    """
+    text = getattr(open_picture(source), "text", {}).get(CHUNK)
+    if text is None:
+        raise InputError(
+            "This picture carries no record of how it was made. Use a PNG saved by this program."
+        )
+    return from_json(text)
+
+
+# -- JSON --------------------------------------------------------------------------------------------------
+
+
+def to_json(record: Record) -> str:
+    """One line of ASCII with sorted keys."""
+    request = {f.name: getattr(record.request, f.name) for f in fields(Request)}
+    conditions = request.pop("conditions") or Conditions()
+    drawing = to_canvas(conditions) if _is_canvas(conditions) else None
+    others = sorted(conditions.maps.keys() - ({LABELS, SKETCH} if drawing else set()))
+    content = {
+        "version": RECORD_VERSION,
+        "request": {**request, "strength": dict(record.request.strength)},
+        "drawing": drawing,
+        "maps": {name: _packed(conditions.maps[name]) for name in others},
+        "origin": asdict(record.origin) if record.origin else None,
+    }
+    return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def from_json(text: str) -> Record:
+    """The record that `to_json` wrote; see `read_record`. `Request.validated` judges the values."""
+    try:
+        content = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise InputError(_NOT_A_RECORD.format("it is no JSON")) from error
+    _require_keys(content, {"version", "request", "drawing", "maps", "origin"}, "record")
+    if type(content["version"]) is not int or content["version"] != RECORD_VERSION:
+        raise InputError(_NOT_A_RECORD.format(f"only version {RECORD_VERSION} can be read"))
+    return Record(_request(content), _origin(content["origin"]))
+
+
+def _request(content: Mapping[str, Any]) -> Request:
+    values = content["request"]
+    _require_keys(values, {f.name for f in fields(Request)} - {"conditions"}, "request")
+    if not isinstance(values["seeds"], list) or not isinstance(values["strength"], dict):
+        raise InputError(_NOT_A_RECORD.format("its seeds or strengths are of another type"))
+    for name in values.keys() - {"seeds", "strength"}:
+        if isinstance(values[name], dict | list):
+            raise InputError(_NOT_A_RECORD.format(f"its {name} is of another type"))
+    conditions = _conditions(content["drawing"], content["maps"])
+    return Request(**{**values, "seeds": tuple(values["seeds"]), "conditions": conditions})
+
+
+def _conditions(drawing: Any, maps: Any) -> Conditions | None:
+    drawn = Conditions() if drawing is None else from_canvas(drawing)
+    if not isinstance(maps, dict) or maps.keys() & drawn.maps.keys():
+        raise InputError(_NOT_A_RECORD.format("its maps are of another type"))
+    whole = {**drawn.maps, **{name: _unpacked(packed) for name, packed in maps.items()}}
+    return Conditions(whole) if whole else None
+
+
+def _is_canvas(conditions: Conditions) -> bool:
+    """Whether a canvas value tells all of labels and sketch: of one size, strokes of 255, something drawn."""
+    drawn = Conditions({name: conditions.maps[name] for name in (LABELS, SKETCH) if name in conditions.maps})
+    try:
+        return bool(drawn.maps) and from_canvas(to_canvas(drawn)) == drawn
+    except InputError:
+        return False
+
+
+def _origin(values: Any) -> Origin | None:
+    if values is None:
+        return None
+    _require_keys(values, {f.name for f in fields(Origin)}, "origin")
+    if not all(value is None or isinstance(value, str) for value in values.values()):
+        raise InputError(_NOT_A_RECORD.format("its origin is of another type"))
+    return Origin(**values)
+
+
+def _require_keys(values: Any, wanted: set[str], what: str) -> None:
+    if not isinstance(values, dict) or values.keys() != wanted:
+        raise InputError(
+            _NOT_A_RECORD.format(f"its {what} has other entries than {', '.join(sorted(wanted))}")
+        )
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _packed(drawn: np.ndarray) -> dict[str, Any]:
+    """A uint8 map of any shape as JSON."""
+    data = zlib.compress(drawn.tobytes(), 9)
+    return {"shape": list(drawn.shape), "zlib": base64.b64encode(data).decode("ascii")}
+
+
+def _unpacked(packed: Any) -> np.ndarray:
+    """The map that `_packed` wrote; no more is inflated than its shape says."""
+    _require_keys(packed, {"shape", "zlib"}, "map")
+    shape = packed["shape"]
+    if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
+        raise InputError(_NOT_A_RECORD.format("a map has an impossible shape"))
+    size = math.prod(shape)
+    if not 2 <= len(shape) <= 3 or size > MAX_MAP_BYTES:
+        raise InputError(_NOT_A_RECORD.format("a map has an impossible shape"))
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(packed["zlib"], validate=True), size + 1)
+    except (TypeError, ValueError, zlib.error) as error:
+        raise InputError(_NOT_A_RECORD.format("a map is damaged")) from error
+    if len(data) != size:
+        raise InputError(_NOT_A_RECORD.format("a map is damaged"))
+    return np.frombuffer(data, np.uint8).reshape(shape).copy()
+
+
+def _fingerprint(modulator: Modulator) -> str:
+    """Of all weights, so that a modulator trained one step further is another."""
+    digest = hashlib.sha256()
+    for name, value in sorted(modulator.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _name(modulator: Modulator) -> str:
+    """The hub id, or the name of the folder without the path to it."""
+    source = str(modulator.config.get("_name_or_path") or "unnamed")
+    return Path(source).resolve().name if Path(source).exists() else source
+
+
+def _with(modulator: str | None) -> str:
+    return f"the modulator {modulator}" if modulator else "no modulator"

@@ -1,0 +1,199 @@
+"""What a picture is asked for, and the one place where every field of it is checked."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from mcm_core.conditions import Conditions, InputError, check
+
+if TYPE_CHECKING:
+    from mcm_core.base import Base
+    from mcm_core.modulator import Modulator
+
+Placement = Literal["both", "conditional", "guided"]
+DEFAULT_PLACEMENT: Placement = "both"
+RANDOM_SEED = -1
+
+MAX_SEED = 2**32 - 1
+MAX_STEPS = 150
+MAX_BATCH = 16
+MAX_PROMPT = 1000
+MAX_GUIDANCE = 30.0
+MAX_STRENGTH = 2.0
+MIN_LATENTS = 8
+"""The shortest side of a picture, in latents."""
+MAX_GROWTH = 2
+"""The longest side of a picture, as a multiple of what the base was trained on."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One or several pictures. Numbers, text and arrays only, so that it can be pickled and sent elsewhere.
+
+    Attributes:
+        prompt, negative_prompt: for bases that take text; at most `MAX_PROMPT` characters.
+        conditions: the drawing; None or empty for none.
+        steps: denoising steps, 1 to `MAX_STEPS`.
+        guidance_scale: of classifier-free guidance; None for the base's default, 1 or less for none.
+        seeds: one picture each, 0 to 2**32 - 1; -1 stands for a random one.
+        scheduler: a name in `schedulers.SCHEDULERS`; None for the base's own.
+        width, height: in pixels; None for the base's default.
+        strength: 0 (off) to `MAX_STRENGTH` by modality; those not named count 1.
+        start, end: the part of the trajectory, in [0, 1], in which the modulator acts.
+        placement: where it acts under guidance, see `modulation.PLACEMENTS`.
+        compare: also run the plain base from the same noise.
+        previews: also make a preview at every step.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    conditions: Conditions | None = None
+    steps: int = 20
+    guidance_scale: float | None = None
+    seeds: tuple[int, ...] = (0,)
+    scheduler: str | None = None
+    width: int | None = None
+    height: int | None = None
+    strength: Mapping[str, float] = field(default_factory=dict)
+    start: float = 0.0
+    end: float = 1.0
+    placement: Placement = DEFAULT_PLACEMENT
+    compare: bool = False
+    previews: bool = True
+
+    def validated(self, base: Base, modulator: Modulator | None) -> Request:
+        """The same with every None and every random seed filled in; valid requests come back as they are.
+
+        Raises:
+            InputError: whatever cannot be done, with what to do instead.
+        """
+        height, width = base.default_size
+        start, end = _number("start", self.start, 0, 1), _number("end", self.end, 0, 1)
+        if start > end:
+            raise InputError("The modulation must start before it ends: give a start that is below the end.")
+        return replace(
+            self,
+            prompt=_text("prompt", self.prompt, base),
+            negative_prompt=_text("negative prompt", self.negative_prompt, base),
+            conditions=_conditions(self.conditions, modulator),
+            steps=_whole("steps", self.steps, 1, min(MAX_STEPS, base.num_train_timesteps)),
+            guidance_scale=_guidance(self.guidance_scale, base),
+            seeds=_seeds(self.seeds),
+            scheduler=_scheduler(self.scheduler, base),
+            height=_side("height", self.height, height, base),
+            width=_side("width", self.width, width, base),
+            strength=_strength(self.strength, modulator),
+            start=start,
+            end=end,
+            placement=_placement(self.placement),
+            compare=_flag("compare", self.compare),
+            previews=_flag("previews", self.previews),
+        )
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}.")
+    return int(value)
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # NaN fails, too
+        raise InputError(f"{name} must be a number from {low:g} to {high:g}.")
+    return float(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false.")
+    return value
+
+
+def _text(name: str, value: Any, base: Base) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"The {name} must be text.")
+    if len(value) > MAX_PROMPT:
+        raise InputError(f"The {name} has {len(value)} characters: shorten it to at most {MAX_PROMPT}.")
+    if value.strip() and not base.accepts_text:
+        raise InputError(f"The base {base.id} takes no text: leave the {name} empty.")
+    return value.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate stops the tokenizer
+
+
+def _conditions(value: Any, modulator: Modulator | None) -> Conditions | None:
+    if value is None:
+        return None
+    if not isinstance(value, Conditions):
+        raise InputError("The drawing must be a Conditions object: see mcm_core.conditions.")
+    drawn = value.drawn()
+    if not drawn.maps:
+        return None
+    if modulator is None:
+        raise InputError(
+            "There is a drawing, but no modulator that could follow it: give one, or no drawing."
+        )
+    check(drawn, modulator.modalities, modulator.classes)
+    return drawn
+
+
+def _guidance(value: Any, base: Base) -> float:
+    if value is None:
+        return base.default_guidance_scale
+    scale = _number("guidance_scale", value, 0, MAX_GUIDANCE)
+    if scale > 1 and not base.accepts_text:
+        raise InputError(
+            f"The base {base.id} takes no text, so that it cannot be guided: leave guidance_scale."
+        )
+    return scale
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MAX_BATCH:
+        raise InputError(f"seeds must be a list of 1 to {MAX_BATCH} whole numbers.")
+    seeds = [_whole("A seed", seed, RANDOM_SEED, MAX_SEED) for seed in value]
+    return tuple(secrets.randbelow(MAX_SEED + 1) if seed == RANDOM_SEED else seed for seed in seeds)
+
+
+def _scheduler(value: Any, base: Base) -> str:
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"scheduler must be one of {', '.join(base.scheduler_names)}.")
+    return base.scheduler_name(value)
+
+
+def _side(name: str, value: Any, default: int, base: Base) -> int:
+    if value is None:
+        return default
+    multiple = base.size_multiple
+    side = _whole(name, value, MIN_LATENTS * base.downscale, MAX_GROWTH * default)
+    if side % multiple:
+        nearest = max(round(side / multiple), 1) * multiple
+        raise InputError(f"{name} must be a multiple of {multiple}: take {nearest}.")
+    return side
+
+
+def _strength(value: Any, modulator: Modulator | None) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise InputError("strength must give a number for each modality.")
+    known = [modality.name for modality in modulator.modalities] if modulator is not None else []
+    unknown = [name for name in value if name not in known]
+    if unknown:
+        takes = f"takes {', '.join(known)}" if known else "is not there"
+        raise InputError(
+            f"There is no modality {unknown[0]!r:.60} to give a strength to: the modulator {takes}."
+        )
+    return {name: _number(f"strength of {name}", value.get(name, 1.0), 0, MAX_STRENGTH) for name in known}
+
+
+def _placement(value: Any) -> Placement:
+    from mcm_core.modulation import PLACEMENTS
+
+    if value not in PLACEMENTS:
+        raise InputError(f"placement must be one of {', '.join(PLACEMENTS)}.")
+    return cast(Placement, value)

@@ -1,0 +1,136 @@
+"""`python -m mcm_core train-base --data DIR --out DIR`: the embedded base, from scenes to a diffusers folder.
+
+Four stages, each resumable by the same command: words, autoencoder, latents, denoiser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch import Tensor
+from tqdm import tqdm
+
+from mcm_core.conditions import InputError
+
+from .autoencoder import train_autoencoder
+from .denoiser import build_scheduler, train_denoiser
+from .text import CONTEXT, build_text_encoder, learn_tokenizer
+
+SHARD = "9MB"
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    """The lines of metadata.jsonl."""
+    return [json.loads(line) for line in (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def read_pictures(folder: Path, rows: Sequence[dict[str, str]]) -> Tensor:
+    """(N, 256, 256, 3) uint8 RGB."""
+    files = [folder / row["file_name"] for row in rows]
+    return torch.from_numpy(np.stack([_read(file) for file in files]))
+
+
+def _read(file: Path) -> np.ndarray:
+    picture = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise InputError(f"{file} is missing or no picture; render the data set again.")
+    return picture
+
+
+@torch.no_grad()
+def encode_all(
+    autoencoder: AutoencoderKL, folder: Path, rows: Sequence[dict[str, str]], batch: int = 8
+) -> Tensor:
+    """Latents of all pictures, (N, 4, 32, 32) float16 of unit deviation; sets the autoencoder's scaling."""
+    chunks = []
+    for start in tqdm(range(0, len(rows), batch), "latents"):
+        images = _signed(read_pictures(folder, rows[start : start + batch]))
+        with torch.autocast("cpu", torch.bfloat16):
+            chunks.append(autoencoder.encode(images).latent_dist.mode().float())
+    latents = torch.cat(chunks)
+    autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
+    return (latents * autoencoder.config.scaling_factor).half()
+
+
+def _signed(pictures: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1], channels last."""
+    return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def assemble(autoencoder: AutoencoderKL, unet: object, encoder: object, tokenizer: object, out: Path) -> None:
+    """Write the stock diffusers folder: half precision, every file below 10 MB."""
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(torch.float16).save_pretrained(out, safe_serialization=True, max_shard_size=SHARD)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser("python -m mcm_core train-base", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="a folder written by `python -m mcm_core render`"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="checkpoints, and the base in its folder `base`"
+    )
+    parser.add_argument("--autoencoder-pictures", type=int, default=3000)
+    parser.add_argument("--autoencoder-steps", type=int, default=20_000)
+    parser.add_argument("--autoencoder-batch", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=60_000, help="of the denoiser")
+    parser.add_argument("--batch-size", type=int, default=32, help="of the denoiser")
+    parser.add_argument("--lr", type=float, default=2e-3, help="of the denoiser")
+    options = parser.parse_args(argv)
+    rows = read_rows(options.data)
+    tokenizer = learn_tokenizer(row["text"] for row in rows)
+    autoencoder = _autoencoder(options, rows)
+    latents = _latents(options, rows, autoencoder)
+    texts = ["", *(row["text"] for row in rows)]
+    tokens = tokenizer(
+        texts, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt"
+    ).input_ids
+    torch.manual_seed(0)
+    unet, encoder = train_denoiser(
+        latents, tokens[1:], tokens[0], build_text_encoder(tokenizer), options.out / "denoiser",
+        steps=options.steps, batch=options.batch_size, lr=options.lr,
+    )  # fmt: skip
+    assemble(autoencoder, unet, encoder, tokenizer, options.out / "base")
+    return 0
+
+
+def _autoencoder(options: argparse.Namespace, rows: Sequence[dict[str, str]]) -> AutoencoderKL:
+    done = options.out / "autoencoder" / "result"
+    if not done.exists():
+        pictures = read_pictures(options.data, rows[: options.autoencoder_pictures])
+        model = train_autoencoder(
+            pictures,
+            options.out / "autoencoder",
+            steps=options.autoencoder_steps,
+            batch=options.autoencoder_batch,
+        )
+        model.save_pretrained(done)
+    return AutoencoderKL.from_pretrained(done).to(memory_format=torch.channels_last)
+
+
+def _latents(
+    options: argparse.Namespace, rows: Sequence[dict[str, str]], autoencoder: AutoencoderKL
+) -> Tensor:
+    stored = options.out / "latents.pt"
+    if not stored.exists():
+        torch.save((encode_all(autoencoder, options.data, rows), autoencoder.config.scaling_factor), stored)
+    latents, scaling = torch.load(stored, weights_only=True)
+    autoencoder.register_to_config(scaling_factor=scaling)
+    return latents

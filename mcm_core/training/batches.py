@@ -1,0 +1,127 @@
+"""What each training step sees, as a function of (seed, step, rank) alone.
+
+Nothing random is left to the loop or to worker processes, so a run that is resumed at step N goes on bit for
+bit as if it had never stopped, without a state of any sampler to restore.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mcm_core.conditions import LABELS, SKETCH, Modality, Size
+from mcm_core.training.cache import Pairs
+from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+
+VARIED = Rates()
+EXACT = Rates(keep_all=1.0, drop_all=0.0, text=0.0, void=0.0, freehand=0.0, flip=0.0)
+"""Pairs as they are: for held-out losses."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B pairs of one step.
+
+    `pictures` are latents (B, C, h, w) where `encoded`, otherwise pictures (B, 3, H, W) in [-1, 1]; `maps`
+    uint8 ids (B, H, W) or planes (B, C, H, W); `presence` (B,) float 0 or 1 by modality; `texts` "" where
+    dropped. `moment` in [0, 1) places the timesteps (`objective.stratified`); `noise_seed` seeds the noise.
+    """
+
+    pictures: Tensor
+    encoded: bool
+    maps: dict[str, Tensor]
+    presence: dict[str, Tensor]
+    texts: tuple[str, ...]
+    moment: float
+    noise_seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which pairs make up a batch (`indices`), how many for each process, what is varied."""
+
+    indices: tuple[int, ...]
+    batch_size: int
+    modalities: tuple[Modality, ...]
+    size: Size
+    seed: int = 0
+    rank: int = 0
+    processes: int = 1
+    rates: Rates = VARIED
+
+
+class Batches(Dataset[Batch]):
+    """`batches[step]` is that step's batch; a `DataLoader` without batching spreads them over workers."""
+
+    def __init__(self, pairs: Pairs, plan: Plan) -> None:
+        self.pairs, self.plan = pairs, plan
+
+    def __getitem__(self, step: int) -> Batch:
+        plan = self.plan
+        random = np.random.default_rng([plan.seed, step, plan.rank])
+        samples = [self._sample(index, random) for index in batch_indices(plan, step)]
+        pictures, maps, texts = zip(*samples, strict=True)
+        return Batch(
+            pictures=torch.from_numpy(np.stack(pictures)),
+            encoded=self.pairs.encoded,
+            maps={one.name: _stacked(maps, one, plan.size) for one in plan.modalities},
+            presence={one.name: _present(maps, one.name) for one in plan.modalities},
+            texts=texts,
+            moment=random.random(),
+            noise_seed=int(random.integers(2**63 - 1)),
+        )
+
+    def _sample(
+        self, index: int, random: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
+        """Picture or latents, the maps that are present, the text."""
+        rates, names = self.plan.rates, [one.name for one in self.plan.modalities]
+        picture, maps = self.pairs.get(index, bool(random.random() < rates.flip))
+        kept = kept_modalities(np.array([name in maps for name in names]), rates, random)
+        maps = {name: maps[name] for name, keep in zip(names, kept, strict=True) if keep}
+        if LABELS in maps and random.random() < rates.void:
+            maps[LABELS] = unpaint(maps[LABELS], random)
+        if SKETCH in maps and random.random() < rates.freehand:
+            maps[SKETCH] = scrawl(maps[SKETCH], random)
+        drawn = {name: one for name, one in maps.items() if name not in (LABELS, SKETCH) or one.any()}
+        return picture, drawn, "" if random.random() < rates.text else self.pairs.texts[index]
+
+
+def batch_indices(plan: Plan, step: int) -> list[int]:
+    """The pairs of a step for one rank. Each epoch is a new permutation; batches run on across epochs."""
+    count = len(plan.indices)
+    start = (step * plan.processes + plan.rank) * plan.batch_size
+    places = (divmod(start + offset, count) for offset in range(plan.batch_size))
+    return [plan.indices[_permutation(plan.seed, epoch, count)[place]] for epoch, place in places]
+
+
+def split(count: int, held_out: int, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices to train on and indices held out, at most a tenth of all."""
+    order = np.random.default_rng([seed, count]).permutation(count).tolist()
+    held_out = min(held_out, count // 10)
+    return tuple(order[held_out:]), tuple(order[:held_out])
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def _present(maps: tuple[dict[str, np.ndarray], ...], name: str) -> Tensor:
+    return torch.tensor([float(name in drawn) for drawn in maps])
+
+
+def _stacked(maps: tuple[dict[str, np.ndarray], ...], one: Modality, size: Size) -> Tensor:
+    """(B, H, W) ids or (B, C, H, W) planes, uint8; zeros where the map is absent."""
+    shape = size if one.channels == 1 else (*size, one.channels)
+    stacked = np.zeros((len(maps), *shape), np.uint8)
+    for place, drawn in enumerate(maps):
+        if one.name in drawn:
+            stacked[place] = drawn[one.name]
+    tensor = torch.from_numpy(stacked)
+    if one.kind == "labels":
+        return tensor
+    return tensor[:, None] if one.channels == 1 else tensor.permute(0, 3, 1, 2)

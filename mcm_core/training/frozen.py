@@ -1,0 +1,68 @@
+"""What the frozen base says about a batch: noised latents and its own noise prediction, without gradients."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mcm_core.base import Base, Embeddings
+from mcm_core.modulation import signal_and_noise, to_epsilon
+from mcm_core.training.batches import Batch
+from mcm_core.training.cache import encode
+from mcm_core.training.objective import add_noise, allowed_timesteps, draw_timesteps, stratified, weights
+
+TEXT_CACHE_BYTES = 2 * 2**30
+"""Embeddings beyond this are made anew each time instead of being kept."""
+
+
+@dataclass(frozen=True)
+class Noised:
+    """x_t, the true noise and the base's prediction of it, each (B, C, h, w) float32; t and w(t) (B,)."""
+
+    sample: Tensor
+    noise: Tensor
+    eps: Tensor
+    timesteps: Tensor
+    weights: Tensor
+
+
+class Frozen:
+    """A base as the training sees it: a batch in, `Noised` out. Keeps the embeddings of captions."""
+
+    def __init__(self, base: Base, weighting: str, density: str, window: tuple[float, float]) -> None:
+        self.base, self.density = base, density
+        self.abar = base.alphas_cumprod
+        self.first, self.last = allowed_timesteps(self.abar, window)
+        self.weights = weights(weighting, self.abar, density, self.first, self.last)
+        self._embeddings: dict[str, Embeddings] = {}
+        self._bytes = 0
+
+    @torch.no_grad()
+    def noised(self, batch: Batch) -> Noised:
+        """The batch at its noise levels. All randomness comes from the batch's seed, on the CPU."""
+        device = self.base.device
+        clean = batch.pictures.to(device) if batch.encoded else encode(self.base, batch.pictures)
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(batch.noise_seed)).to(device)
+        timesteps = draw_timesteps(stratified(batch.moment, len(clean)), self.density, self.first, self.last)
+        sample = add_noise(clean, noise, self.abar[timesteps].to(device))
+        eps = self._epsilon(sample, timesteps.to(device), batch.texts)
+        return Noised(sample, noise, eps, timesteps.to(device), self.weights[timesteps].to(device))
+
+    def _epsilon(self, sample: Tensor, timesteps: Tensor, texts: tuple[str, ...]) -> Tensor:
+        embeddings = Embeddings.cat([self._embedding(text) for text in texts])
+        output = self.base.predict(sample, timesteps, embeddings)
+        alpha, sigma = (
+            one.view(-1, 1, 1, 1) for one in signal_and_noise(self.abar.to(sample.device), timesteps)
+        )
+        return to_epsilon(output, sample, alpha, sigma, self.base.prediction_type).clone()
+
+    def _embedding(self, text: str) -> Embeddings:
+        """Of one caption; an empty one is the other branch of guidance."""
+        if text not in self._embeddings:
+            made = self.base.encode_prompt([text], negative=not text)
+            tensors = [one for one in (made.hidden, made.pooled) if one is not None]
+            self._bytes += sum(one.nbytes for one in tensors)
+            if self._bytes > TEXT_CACHE_BYTES:
+                return made
+            self._embeddings[text] = made
+        return self._embeddings[text]

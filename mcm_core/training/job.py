@@ -1,0 +1,144 @@
+"""What a training run needs before its first step: base, checked data, and the modulator to be trained."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from mcm_core.base import Base
+from mcm_core.conditions import LABELS, InputError
+from mcm_core.modulator import Modulator
+from mcm_core.training.batches import split
+from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs
+from mcm_core.training.data import Layout, Row, default_modalities, open_classes, open_rows
+from mcm_core.training.options import Options
+from mcm_core.training.run import DTYPES
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that stays the same during a run."""
+
+    options: Options
+    accelerator: Accelerator
+    base: Base
+    layout: Layout
+    rows: Sequence[Row]
+    pairs: Pairs
+    fingerprint: str
+    trained: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+    @property
+    def out(self) -> Path:
+        return Path(self.options.out)
+
+    def say(self, text: str) -> None:
+        if self.accelerator.is_main_process:
+            print(text, flush=True)
+
+
+def prepare(options: Options, accelerator: Accelerator) -> Job:
+    """Open the base and the data; check all rows and encode them where that is not done yet.
+
+    Raises:
+        InputError: whatever is wrong with base, data or options.
+    """
+    base = Base.from_pretrained(options.base, dtype=DTYPES[options.precision], device=accelerator.device)
+    base.unet.to(memory_format=torch.channels_last)
+    layout = make_layout(options, base)
+    rows = open_rows(options.data, layout, options.split)
+    name = fingerprint(rows, layout, base)
+    with accelerator.main_process_first():
+        pairs = _pairs(options, base, layout, rows, name, accelerator.is_main_process)
+    trained, held_out = split(len(rows), options.held_out, options.seed)
+    return Job(options, accelerator, base, layout, rows, pairs, name, trained, held_out)
+
+
+def make_layout(options: Options, base: Base) -> Layout:
+    """How the data is read: what the options name, else what the initial modulator or the folder has."""
+    columns = options.column_names
+    modalities, classes = options.named_modalities, open_classes(options.data, options.classes)
+    if options.init:
+        start = Modulator.from_pretrained(options.init)
+        modalities, classes = modalities or start.modalities, classes or start.classes
+        if (modalities, classes) != (start.modalities, start.classes):
+            raise InputError(
+                f"{options.init} has other modalities or classes than the data; see its config.json."
+            )
+    modalities = modalities or default_modalities(options.data, columns)
+    if not modalities:
+        raise InputError("The data names neither labels nor sketch; say --modalities (and --columns).")
+    if not classes and any(one.name == LABELS for one in modalities):
+        raise InputError("Label maps need classes: put classes.json beside the data or say --classes FILE.")
+    height, width = options.size or base.default_size
+    multiple = base.size_multiple
+    if min(height, width) < multiple or height % multiple or width % multiple:
+        raise InputError(f"--size must be multiples of {multiple}, not {height} {width}.")
+    return Layout((height, width), modalities, classes, columns)
+
+
+def make_modulator(job: Job) -> Modulator:
+    """A new modulator for the base and the data, or the one of --init."""
+    options, base, layout = job.options, job.base, job.layout
+    total = base.num_train_timesteps
+    start, end = options.window
+    window = None if options.window == (0.0, 1.0) else [round((1 - end) * total), round((1 - start) * total)]
+    identity = {
+        "latent_channels": base.latent_channels,
+        "downscale": base.downscale,
+        "modalities": [asdict(one) for one in layout.modalities],
+        "classes": [asdict(one) for one in layout.classes],
+        "base": {"id": base.id, "fingerprint": base.fingerprint},
+        "latent_scaling": base.latent_scaling,
+        "latent_shift": base.latent_shift,
+        "num_train_timesteps": total,
+        "training_window": window,
+    }
+    if not options.init:
+        return Modulator.preset(options.preset, **identity)
+    modulator = Modulator.from_pretrained(options.init)
+    for note in base.check(modulator):
+        job.say(f"note: {note}")
+    modulator.register_to_config(**identity)
+    return modulator
+
+
+def _pairs(
+    options: Options, base: Base, layout: Layout, rows: Sequence[Row], name: str, speaks: bool
+) -> Pairs:
+    needs_text = base.accepts_text and rows[0].text is not None
+
+    def tell(what: str, done: int, total: int) -> None:
+        if speaks and (done == total or done % 500 == 0):
+            print(f"{what}: {done} of {total}", flush=True)
+
+    if options.dry_run or not options.cache_latents:
+        return file_pairs(rows, layout, needs_text, tell)
+    folder = Path(options.out) / "cache" / name
+    return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell)
+
+
+def _encoder(options: Options, base: Base) -> Base:
+    """The base in full precision: latents are made once, and their rounding would stay."""
+    if base.dtype == torch.float32:
+        return base
+    return Base.from_pretrained(options.base, dtype=torch.float32, device=base.device)
+
+
+def summary(job: Job, modulator: Modulator) -> str:
+    options, parameters = job.options, sum(one.numel() for one in modulator.parameters())
+    named = ", ".join(f"{one.name} ({one.kind})" for one in job.layout.modalities)
+    batch = options.batch_size * job.accelerator.num_processes
+    epochs = options.steps * batch / len(job.trained)
+    return "\n".join(
+        [
+            f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
+            f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {options.precision}",
+            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out; {named}",
+            f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
+            f"training   {options.steps} steps of {batch} pairs = {epochs:.1f} epochs, {options.optimiser}",
+        ]
+    )

@@ -1,0 +1,71 @@
+"""Muon for the matrices and convolutions of a small network, AdamW for the rest.
+
+Muon (Jordan 2024) orthogonalises each matrix's momentum, which costs a fixed time per step and saves steps.
+A convolution is taken as the matrix (out, in * kernel).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mcm_core.conditions import InputError
+
+LAYERS = (nn.Linear, nn.Conv2d)
+
+
+class Optimiser:
+    """AdamW, and with `matrices` Muon beside it, behind one `step` that scales the learning rate."""
+
+    def __init__(self, module: nn.Module, lr: float, *, matrices: bool, weight_decay: float = 0.0) -> None:
+        hidden = _hidden(module) if matrices else []
+        chosen = {id(p) for p in hidden}
+        rest = [p for p in module.parameters() if p.requires_grad and id(p) not in chosen]
+        self.lr = lr
+        self.pairs = [(p, nn.Parameter(_as_matrix(p.data))) for p in hidden]
+        if any(p.data_ptr() != matrix.data_ptr() for p, matrix in self.pairs):
+            raise ValueError(
+                "convolutions must be in channels_last, so that their matrices share their memory"
+            )
+        adamw = torch.optim.AdamW(rest, lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": adamw}
+        if matrices:
+            self.optimisers["muon"] = _muon([matrix for _, matrix in self.pairs], lr, weight_decay)
+
+    def step(self, scale: float) -> None:
+        """One update with lr * scale; gradients are dropped afterwards."""
+        for parameter, matrix in self.pairs:
+            matrix.grad = None if parameter.grad is None else _as_matrix(parameter.grad)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.lr * scale
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        for parameter, _ in self.pairs:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, object]:
+        return {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+
+    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(state[name])
+
+
+def _muon(matrices: list[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    if not hasattr(torch.optim, "Muon"):
+        raise InputError("Training the autoencoder needs torch 2.9 or newer (for torch.optim.Muon).")
+    return torch.optim.Muon(matrices, lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+
+
+def _hidden(module: nn.Module) -> list[nn.Parameter]:
+    """The weights of layers between hidden ones: no embeddings, and no last convolution of few rows."""
+    weights = [layer.get_parameter("weight") for layer in module.modules() if isinstance(layer, LAYERS)]
+    return [p for p in weights if p.requires_grad and min(p.shape[0], p[0].numel()) >= 16]
+
+
+def _as_matrix(tensor: Tensor) -> Tensor:
+    """(out, in, kh, kw) -> (out, kh * kw * in), sharing memory: the order of columns is nothing to Muon."""
+    if tensor.ndim == 4:
+        return tensor.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).flatten(1)
+    return tensor

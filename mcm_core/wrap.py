@@ -1,0 +1,172 @@
+"""The modulator as a part in other people's code: a stock diffusers pipeline whose U-Net is wrapped.
+
+Text to image, with whatever else the pipeline can do (LoRA, IP-Adapter, callbacks, prompt weighting):
+
+    pipe = StableDiffusionPipeline.from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    modulator = Modulator.from_pretrained("someone/landscapes-modulator")
+    drawn = modulate(pipe, modulator, conditions)
+    image = drawn("a lake at dusk", generator=torch.Generator().manual_seed(7)).images[0]
+
+Image to image (inpainting likewise), where the drawing steers what an existing picture turns into:
+
+    pipe = StableDiffusionImg2ImgPipeline.from_pretrained("stable-diffusion-v1-5/stable-diffusion-v1-5")
+    drawn = modulate(pipe, modulator, conditions, strength={"labels": 1.0, "sketch": 0.5})
+    image = drawn("a lake at dusk", image=picture, strength=0.7).images[0]
+
+`pipe` itself is not changed: nothing is patched, and it goes on making plain pictures from the same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from torch import Tensor, nn
+
+from mcm_core.conditions import Conditions, InputError
+from mcm_core.control import Control, Moment, moment, prepare
+from mcm_core.identity import identify
+from mcm_core.modulator import Modulator
+from mcm_core.request import DEFAULT_PLACEMENT
+from mcm_core.schedulers import prediction_type
+
+PLACEMENTS = ("both", "conditional")
+"""Inside of a U-Net there is no guided prediction that could be modulated."""
+
+
+def modulate(
+    pipe: Any,
+    modulator: Modulator,
+    conditions: Conditions | None,
+    *,
+    strength: float | Mapping[str, float] = 1.0,
+    start: float = 0.0,
+    end: float = 1.0,
+    placement: str = DEFAULT_PLACEMENT,
+) -> Any:
+    """A new pipeline of the type of `pipe`, with the same weights, that follows a drawing.
+
+    Args:
+        pipe: any diffusers pipeline around one U-Net: text to image, img2img, inpainting, ...
+        modulator: trained for this base.
+        conditions: the drawing; it is scaled to the size of each picture.
+        strength: of all modalities, or by modality; 0 is bitwise the unwrapped pipeline.
+        start, end: the part of the noise schedule, in [0, 1] from pure noise on, in which it acts. A U-Net
+            sees timesteps, not step numbers: 0.5 is the middle of the base's noise schedule.
+        placement: "both" or "conditional", see `modulation.PLACEMENTS`.
+
+    Raises:
+        InputError: the modulator does not fit, or "guided" placement.
+    """
+    if placement not in PLACEMENTS:
+        raise InputError(
+            f"placement {placement!r} cannot be had inside of a U-Net: choose from {', '.join(PLACEMENTS)}, "
+            "or use MCMPipeline for 'guided'."
+        )
+    identify(pipe, getattr(pipe, "name_or_path", "") or type(pipe).__name__).check(modulator)
+    names = [modality.name for modality in modulator.modalities]
+    strengths = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
+
+    def control(size: tuple[int, int]) -> Control | None:
+        return prepare(modulator, conditions, strengths, size, start, end)
+
+    unet = ModulatedUNet(pipe, modulator, control, placement)
+    parts = {**pipe.config, **pipe.components, "unet": unet, "scheduler": copy.deepcopy(pipe.scheduler)}
+    wanted = inspect.signature(type(pipe).__init__).parameters
+    new = type(pipe)(**{name: parts[name] for name in wanted if name in parts})
+    unet.follow(new)
+    return new
+
+
+class ModulatedUNet(ModelMixin):
+    """Stands where the U-Net stood. It answers for the U-Net in everything but `forward`.
+
+    What is read from or set on it goes to the wrapped `unet` (its config, attention processors, adapters),
+    which the plain pipeline shares. It is a `ModelMixin` because diffusers loads LoRA into nothing else.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        modulator: Modulator,
+        control: Callable[[tuple[int, int]], Control | None],
+        placement: str,
+    ) -> None:
+        super().__init__()
+        self.unet = pipe.unet
+        self.modulator = modulator.to(pipe.unet.device)
+        self.__dict__.update(
+            _control=control,
+            _controls={},
+            _placement=placement,
+            _prediction=prediction_type(pipe.scheduler),
+            _alphas_cumprod=pipe.scheduler.alphas_cumprod.cpu(),
+            _pipe=lambda: None,
+        )
+
+    def follow(self, pipe: Any) -> None:
+        """Which pipeline to ask whether a batch is [negative, positive]."""
+        self.__dict__["_pipe"] = weakref.ref(pipe)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unet.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.unet.device
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("unet"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        mine = name in self.__dict__ or hasattr(type(self), name) or "unet" not in self._modules
+        owner = self if mine or not hasattr(self.unet, name) else self.unet
+        nn.Module.__setattr__(owner, name, value)
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float,
+        encoder_hidden_states: Tensor | None = None,
+        *args: Any,
+        return_dict: bool = True,
+        **kwargs: Any,
+    ) -> UNet2DConditionOutput | tuple[Tensor]:
+        """The U-Net's output (B, C, h, w), modulated. Arguments are those of the wrapped U-Net."""
+        text = () if encoder_hidden_states is None else (encoder_hidden_states,)
+        output = self.unet(sample, timestep, *text, *args, return_dict=False, **kwargs)[0]
+        latents = sample[:, : output.shape[1]]  # an inpainting U-Net sees mask and picture behind them
+        output = self._modulated(output, moment(self._alphas_cumprod, latents, timestep))
+        return UNet2DConditionOutput(sample=output) if return_dict else (output,)
+
+    def _modulated(self, output: Tensor, now: Moment) -> Tensor:
+        control = self._control_at(now.sample)
+        progress = 1 - (now.timestep + 1) / len(self._alphas_cumprod)
+        if control is None or not control.acts_at(max(progress, 0.0), now):
+            return output
+        untouched = len(output) // 2 if self._placement == "conditional" and self._is_guided() else 0
+        now = replace(now, sample=now.sample[untouched:])
+        corrected = control.correct(output[untouched:], now, self._prediction)
+        return torch.cat([output[:untouched], corrected.output])
+
+    def _control_at(self, sample: Tensor) -> Control | None:
+        """The drawing at the size of `sample`; encoded once per size, device and precision."""
+        key = (sample.shape[-2:], self.modulator.device, self.modulator.dtype)
+        if key not in self._controls:
+            self._controls[key] = self._control(tuple(sample.shape[-2:]))
+        return self._controls[key]
+
+    def _is_guided(self) -> bool:
+        pipe = self._pipe()
+        return pipe is not None and bool(getattr(pipe, "do_classifier_free_guidance", False))

@@ -1,0 +1,172 @@
+"""How the embedded base is made: budgets, words, optimiser, exact resume, and the whole chain in small."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTokenizer
+
+from mcm_core.landscapes import render
+from mcm_core.training import base as base_training
+from mcm_core.training.autoencoder import build_autoencoder
+from mcm_core.training.denoiser import build_unet
+from mcm_core.training.loop import fit, learning_rate_scale
+from mcm_core.training.optimiser import Optimiser
+from mcm_core.training.text import CONTEXT, build_text_encoder, learn_tokenizer
+
+CAPTIONS = [render.example(seed).text for seed in range(40)]
+
+
+def flops(network: nn.Module, *inputs: Tensor) -> float:
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(*inputs)
+    return counter.get_total_flops()
+
+
+# -- budgets -----------------------------------------------------------------------------------------------
+
+
+def test_a_forward_and_a_decode_stay_within_their_budgets() -> None:
+    with torch.device("meta"):
+        unet, decode = build_unet(), build_autoencoder().decode
+        latents = torch.randn(1, 4, 32, 32)
+        assert flops(unet, latents, torch.zeros(1), torch.randn(1, CONTEXT, 192)) <= 2.5e9
+        assert flops(decode, latents) <= 12e9  # type: ignore[arg-type]
+
+
+def test_all_weights_fit_in_45_megabytes() -> None:
+    with torch.device("meta"):
+        parts = [build_unet(), build_autoencoder(), build_text_encoder(learn_tokenizer(CAPTIONS))]
+    assert 2 * sum(p.numel() for part in parts for p in part.parameters()) <= 45e6
+
+
+# -- words -------------------------------------------------------------------------------------------------
+
+
+def test_the_words_of_the_captions_are_one_token_each() -> None:
+    tokenizer = learn_tokenizer(CAPTIONS * 3)
+    for caption in CAPTIONS:
+        words = caption.replace(",", " ,").replace("'", " ' ").split()
+        assert len(tokenizer.tokenize(caption)) <= len(words) + 1
+
+
+@pytest.mark.parametrize("text", ["", "naïve 日本 🏔", "\x00", "a" * 500, CAPTIONS[0].upper()])
+def test_any_text_has_tokens_also_after_saving(text: str, tmp_path: Path) -> None:
+    tokenizer = learn_tokenizer(CAPTIONS)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = CLIPTokenizer.from_pretrained(tmp_path)
+    ids = loaded(text, padding="max_length", max_length=CONTEXT, truncation=True).input_ids
+    assert ids == tokenizer(text, padding="max_length", max_length=CONTEXT, truncation=True).input_ids
+    assert len(ids) == CONTEXT
+    assert ids[0] == loaded.bos_token_id
+    assert loaded.eos_token_id in ids
+
+
+def test_prompts_differ_where_their_words_do() -> None:
+    tokenizer = learn_tokenizer(CAPTIONS)
+    assert tokenizer("a LAKE").input_ids == tokenizer("a lake").input_ids != tokenizer("a boat").input_ids
+
+
+# -- optimiser and loop ------------------------------------------------------------------------------------
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(4, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1))
+    return layers.to(memory_format=torch.channels_last)
+
+
+def regression(model: nn.Module, seen: list[int] | None = None, stop_at: int = -1):  # type: ignore[no-untyped-def]
+    def loss(generator: torch.Generator) -> Tensor:
+        if seen is not None:
+            if len(seen) == stop_at:
+                raise KeyboardInterrupt
+            seen.append(1)
+        inputs = torch.randn(2, 4, 8, 8, generator=generator)
+        return (model(inputs) - inputs.repeat(1, 8, 1, 1)).square().mean()
+
+    return loss
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_nearly_nothing() -> None:
+    scales = [learning_rate_scale(step, 1000) for step in range(1000)]
+    assert scales[0] == 0.01
+    assert scales[99:600] == [1.0] * 501
+    assert 0 < scales[-1] < 0.01
+    assert all(a >= b for a, b in pairwise(scales[600:]))
+
+
+def test_a_muon_step_moves_each_convolution_by_an_orthogonal_matrix() -> None:
+    model = network()
+    optimiser = Optimiser(model, 0.1, matrices=True)
+    before = model[2].weight.detach().clone()
+    model(torch.randn(2, 4, 8, 8)).square().mean().backward()
+    optimiser.step(1.0)
+    change = (model[2].weight.detach() - before).flatten(1)
+    spread = torch.linalg.svdvals(change)
+    assert (
+        spread.min() > 0.5 * spread.max()
+    )  # Newton-Schulz leaves them within about 0.7 to 1.2 of each other
+
+
+def test_matrices_need_channels_last() -> None:
+    with pytest.raises(ValueError, match="channels_last"):
+        Optimiser(nn.Sequential(nn.Conv2d(32, 32, 3)), 0.1, matrices=True)
+
+
+@pytest.mark.parametrize("matrices", [True, False])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(matrices: bool, tmp_path: Path) -> None:
+    def run(out: Path, stop_at: int = -1) -> nn.Module:
+        model = network()
+        loss = regression(model, [], stop_at)
+        return fit(model, loss, steps=12, out=out, lr=1e-2, matrices=matrices, save_seconds=0)
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", stop_at=7)
+    resumed = run(tmp_path / "parts")
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    model = network()
+    loss = regression(model)
+    before = loss(torch.Generator().manual_seed(1)).item()
+    average = fit(model, loss, steps=200, out=tmp_path, lr=1e-2, matrices=False, ema_decay=0.9)
+    assert regression(average)(torch.Generator().manual_seed(1)).item() < 0.3 * before
+
+
+def test_a_loss_that_stays_infinite_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not finite 20 times"):
+        fit(
+            network(),
+            lambda _: torch.tensor(float("nan")),
+            steps=100,
+            out=tmp_path,
+            lr=1e-2,
+            matrices=False,
+        )
+
+
+# -- the whole chain ---------------------------------------------------------------------------------------
+
+
+def test_from_an_empty_folder_to_a_stock_pipeline(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    render.main(["--count", "8", "--out", str(data), "--styles", "all", "--processes", "1"])
+    few = ["--autoencoder-steps", "2", "--autoencoder-batch", "2", "--steps", "2", "--batch-size", "2"]
+    assert base_training.main(["--data", str(data), "--out", str(out), *few]) == 0
+    files = [path for path in (out / "base").rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in files) < 10_000_000
+    pipeline = StableDiffusionPipeline.from_pretrained(out / "base", torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    picture = pipeline("a lake at dawn", num_inference_steps=2, output_type="np").images[0]
+    assert picture.shape == (256, 256, 3)

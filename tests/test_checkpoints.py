@@ -1,0 +1,174 @@
+"""A checkpoint is whole or it is not there: kills, full disks, damage, pruning."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mcm_core.training.checkpoints import (
+    checkpoint_step,
+    is_complete,
+    latest_checkpoint,
+    replace_files,
+    save_checkpoint,
+)
+
+
+def write_number(number: int):
+    def write(folder: Path) -> None:
+        (folder / "state").mkdir()
+        (folder / "state" / "number.json").write_text(json.dumps(number))
+
+    return write
+
+
+def read_number(checkpoint: Path) -> int:
+    return json.loads((checkpoint / "state" / "number.json").read_text())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_was_written_is_read_back_and_the_newest_is_found(tmp_path: Path) -> None:
+    for step in (5, 90, 100):
+        save_checkpoint(tmp_path, step, write_number(step))
+    latest = latest_checkpoint(tmp_path)
+    assert latest is not None
+    assert (checkpoint_step(latest), read_number(latest)) == (100, 100)
+
+
+def test_a_folder_without_checkpoints_has_no_latest(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_newest_are_kept_and_the_rest_goes(tmp_path: Path, keep: int) -> None:
+    for step in range(5):
+        save_checkpoint(tmp_path, step, write_number(step), keep=keep)
+    assert names(tmp_path) == [f"step-{step:08d}" for step in range(5 - keep, 5)]
+
+
+def test_keeping_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        save_checkpoint(tmp_path, 1, write_number(1), keep=0)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_no_rubbish(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, write_number(1))
+
+    def full_disk(folder: Path) -> None:
+        (folder / "half").write_bytes(b"0" * 1000)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, 2, full_disk)
+    assert names(tmp_path) == ["step-00000001"]
+    latest = latest_checkpoint(tmp_path)
+    assert latest is not None
+    assert read_number(latest) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])
+def test_a_damaged_checkpoint_is_passed_over_and_then_replaced(tmp_path: Path, damage: str) -> None:
+    save_checkpoint(tmp_path, 11, write_number(11))
+    newest = save_checkpoint(tmp_path, 22, write_number(22))
+    file = newest / "state" / "number.json"
+    if damage == "truncate":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "flip":
+        file.write_bytes(b"32")
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (newest / "manifest.json").unlink()
+    latest = latest_checkpoint(tmp_path)
+    assert latest is not None
+    assert read_number(latest) == 11
+    save_checkpoint(tmp_path, 22, write_number(22))
+    latest = latest_checkpoint(tmp_path)
+    assert latest is not None
+    assert read_number(latest) == 22
+
+
+def test_a_damaged_checkpoint_never_counts_as_one_of_the_kept(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 1, write_number(1))
+    (save_checkpoint(tmp_path, 9, write_number(9)) / "manifest.json").unlink()
+    save_checkpoint(tmp_path, 2, write_number(2), keep=2)
+    assert names(tmp_path) == ["step-00000001", "step-00000002"]
+
+
+def test_the_same_step_twice_keeps_the_first(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, 3, write_number(3))
+    path = save_checkpoint(tmp_path, 3, write_number(4))
+    assert read_number(path) == 3
+
+
+def test_files_of_a_result_are_replaced_beside_others(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("stays")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "number.json").write_text("1")
+    replace_files(tmp_path, write_number(2))
+    assert read_number(tmp_path) == 2
+    assert (tmp_path / "mine.txt").read_text() == "stays"
+    assert names(tmp_path) == ["mine.txt", "state"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint, save_checkpoint
+
+folder = Path(sys.argv[1])
+latest = latest_checkpoint(folder)
+step = checkpoint_step(latest) + 1 if latest else 1
+
+def write(temporary):
+    for part in range(4):
+        with (temporary / f"part{part}").open("wb") as file:
+            for _ in range(16):
+                file.write(bytes([step % 256]) * 40_000)
+print("ready", flush=True)
+while True:
+    save_checkpoint(folder, step, write, keep=1)
+    step += 1
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    """SIGKILL 20 times while saving without pause: the newest whole one loads and never goes back."""
+    moment = random.Random(7)
+    before, interrupted = 0, 0
+    for _ in range(20):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moment.uniform(0.0, 0.08))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        interrupted += any(path.name.startswith(".saving-") for path in tmp_path.iterdir())
+        latest = latest_checkpoint(tmp_path)
+        if latest is None:
+            assert before == 0
+            continue
+        step = checkpoint_step(latest)
+        assert step >= before
+        for part in range(4):
+            assert (latest / f"part{part}").read_bytes() == bytes([step % 256]) * 640_000
+        before = step
+    assert before > 0
+    assert interrupted > 0, "no kill fell into a save: the test shows nothing"
+
+
+def test_a_path_that_is_no_checkpoint_is_told(tmp_path: Path) -> None:
+    assert not is_complete(tmp_path / "step-1")
+    with pytest.raises(ValueError, match="step-NUMBER"):
+        checkpoint_step(tmp_path / "samples")

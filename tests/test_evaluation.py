@@ -1,0 +1,656 @@
+"""Evaluation: each metric against numbers known by hand, and the table end to end on a small random base."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from torchmetrics.functional.classification import multiclass_jaccard_index
+
+from mcm_core.base import Base
+from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, to_canvas
+from mcm_core.evaluation import cases, damage, run, scenes, scores, segmenter, segmenter_training, table
+from mcm_core.evaluation.cases import CASES, Case
+from mcm_core.evaluation.diversity import mean_distance
+from mcm_core.evaluation.frechet import frechet_distance, gaussian_distance
+from mcm_core.evaluation.overlap import confusions, iou
+from mcm_core.evaluation.scenes import HELD_OUT, HeldOut
+from mcm_core.evaluation.segmenter import Network, Segmenter
+from mcm_core.evaluation.strokes import agreement, matches, outlines
+from mcm_core.landscapes.easel import CLASSES
+from mcm_core.landscapes.render import example, render_folder
+from mcm_core.landscapes.scene import Scene
+from mcm_core.modulator import Modulator, ModulatorOutput
+from mcm_core.pipeline import MCMPipeline
+from tests import tiny
+
+CLASS_ROWS = [{"name": each.name, "color": each.color} for each in CLASSES]
+WORDS = {name: list(words) for name, words in segmenter_training.ATTRIBUTES.items()}
+SIZE = (64, 64)
+
+
+def new_network(seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    return Network(CLASS_ROWS, WORDS)
+
+
+def new_segmenter(seed: int = 0) -> Segmenter:
+    return Segmenter(new_network(seed))
+
+
+@pytest.fixture(scope="module")
+def held_out() -> list[HeldOut]:
+    return scenes.scenes(3, "poster", SIZE)
+
+
+class TestOverlap:
+    def test_perfect_is_one(self) -> None:
+        ids = np.array([[[1, 1], [2, 3]]], np.uint8)
+        assert iou(confusions(ids, ids, 3).sum(0)).mean == 1
+
+    def test_by_hand(self) -> None:
+        drawn = np.array([[[1, 1, 1, 2]]], np.uint8)
+        found = np.array([[[1, 1, 2, 2]]], np.uint8)
+        overlap = iou(confusions(drawn, found, 2)[0])
+        assert overlap.by_class.tolist() == pytest.approx([2 / 3, 1 / 2])
+        assert overlap.mean == pytest.approx(7 / 12)
+
+    def test_what_is_unpainted_does_not_count(self) -> None:
+        drawn = np.array([[[0, 0, 1, 2]]], np.uint8)
+        found = np.array([[[2, 1, 1, 2]]], np.uint8)
+        assert iou(confusions(drawn, found, 2)[0]).mean == 1
+
+    def test_a_class_that_was_not_drawn_has_no_score_but_costs_the_drawn_one(self) -> None:
+        drawn, found = np.array([[[1, 1]]], np.uint8), np.array([[[1, 3]]], np.uint8)
+        overlap = iou(confusions(drawn, found, 3)[0])
+        assert overlap.mean == 0.5
+        assert np.isnan(overlap.by_class).tolist() == [False, True, True]
+
+    def test_nothing_drawn_has_no_score(self) -> None:
+        ids = np.ones((1, 2, 2), np.uint8)
+        assert math.isnan(iou(confusions(ids * 0, ids, 3)[0]).mean)
+
+    @settings(max_examples=20, deadline=None)
+    @given(arrays.arrays(np.uint8, (2, 6, 6), elements=st.integers(1, 4)), st.randoms(use_true_random=False))
+    def test_agrees_with_torchmetrics_over_many_pictures(self, drawn: np.ndarray, random: object) -> None:
+        drawn[0, 0, :4] = [1, 2, 3, 4]
+        found = np.roll(drawn, random.randint(0, 5), axis=2)  # type: ignore[attr-defined]
+        by_class = iou(confusions(drawn, found, 4).sum(0)).by_class
+        wanted = multiclass_jaccard_index(
+            torch.from_numpy(found).long() - 1, torch.from_numpy(drawn).long() - 1, 4, average=None
+        )
+        assert by_class == pytest.approx(wanted.numpy(), abs=1e-6)
+
+
+class TestStrokes:
+    def vertical(self, column: int) -> np.ndarray:
+        lines = np.zeros((32, 32), np.uint8)
+        lines[:, column] = 255
+        return lines
+
+    @pytest.mark.parametrize(("shift", "f1"), [(0, 1), (3, 1), (-3, 1), (4, 0)])
+    def test_a_shifted_line_counts_up_to_the_tolerance(self, shift: int, f1: float) -> None:
+        assert agreement(matches(self.vertical(12), self.vertical(12 + shift), 3)).f1 == f1
+
+    def test_the_tolerance_is_euclidean(self) -> None:
+        drawn, found = np.zeros((16, 16), bool), np.zeros((16, 16), bool)
+        drawn[4, 4], found[7, 7] = True, True  # 4.24 pixels away, 3 along each side
+        assert agreement(matches(drawn, found, 3)).f1 == 0
+        assert agreement(matches(drawn, found, 4.3)).f1 == 1
+
+    def test_a_line_too_many_costs_precision_alone(self) -> None:
+        both = agreement(matches(self.vertical(5), self.vertical(5) | self.vertical(25)))
+        assert (both.precision, both.recall, both.f1) == pytest.approx((0.5, 1, 2 / 3))
+
+    def test_a_line_too_few_costs_recall_alone(self) -> None:
+        both = agreement(matches(self.vertical(5) | self.vertical(25), self.vertical(5)))
+        assert (both.precision, both.recall) == (1, 0.5)
+
+    def test_nothing_found_and_nothing_drawn(self) -> None:
+        nothing = np.zeros((8, 8), np.uint8)
+        assert agreement(matches(self.vertical(5)[:8, :8], nothing)).recall == 0
+        assert math.isnan(agreement(matches(nothing, nothing)).f1)
+
+    def test_counts_add_up_over_pictures(self) -> None:
+        one, other = matches(self.vertical(5), self.vertical(5)), matches(self.vertical(5), self.vertical(20))
+        assert agreement(one + other).f1 == 0.5
+
+    def test_outlines_lie_on_the_border(self) -> None:
+        picture = np.full((32, 32, 3), 40, np.uint8)
+        picture[:, 16:] = 120
+        rows, columns = np.nonzero(outlines(picture))
+        assert set(columns) <= {15, 16}
+        assert len(set(rows)) >= 30
+
+    def test_a_border_of_hue_alone_is_one(self) -> None:
+        """Of equal grey: 0.299 R + 0.587 G + 0.114 B is 100 on both sides."""
+        picture = np.full((32, 32, 3), 100, np.uint8)
+        picture[:, 16:] = (180, 60, 97)
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        assert np.ptp(grey.astype(int)) <= 1
+        assert outlines(picture)[4:-4, 14:18].any(axis=1).all()
+
+    def test_a_gradient_and_a_flat_picture_have_no_outlines(self) -> None:
+        ramp = np.repeat(np.arange(0, 128, 2, dtype=np.uint8)[None, :, None], 64, axis=0)
+        assert not outlines(np.repeat(ramp, 3, axis=2)).any()
+
+    def test_real_renders_are_far_above_other_scenes(self) -> None:
+        renders = [example(HELD_OUT + index, freehand=0.0) for index in range(3)]
+        own = sum(matches(each.sketch, outlines(each.picture)) for each in renders)
+        shifted = zip(renders, renders[1:] + renders[:1], strict=True)
+        others = sum(matches(one.sketch, outlines(other.picture)) for one, other in shifted)
+        assert agreement(own).f1 > 0.65 > 0.4 > agreement(others).f1
+
+
+class TestFrechet:
+    def gaussian(self, mean: list[float], deviations: list[float], count: int = 64) -> np.ndarray:
+        """Points of exactly this mean and these independent deviations (with n - 1)."""
+        raw = np.random.default_rng(0).normal(size=(count, len(mean)))
+        raw -= raw.mean(0)
+        white = raw @ np.linalg.inv(np.linalg.cholesky(np.cov(raw, rowvar=False))).T
+        return white * deviations + mean
+
+    def test_a_set_and_itself(self) -> None:
+        points = np.random.default_rng(1).normal(size=(40, 8))
+        assert frechet_distance(points, points) == pytest.approx(0, abs=1e-9)
+
+    def test_closed_form_of_independent_gaussians(self) -> None:
+        left = self.gaussian([0, 1, 2], [1.0, 2.0, 0.5])
+        right = self.gaussian([3, 1, 0], [4.0, 1.0, 0.5])
+        wanted = (3**2 + 0 + 2**2) + (1 - 4) ** 2 + (2 - 1) ** 2 + 0
+        assert frechet_distance(left, right) == pytest.approx(wanted, rel=1e-9)
+
+    def test_closed_form_of_one_dimension(self) -> None:
+        one = np.ones((1, 1))
+        assert gaussian_distance(np.zeros(1), 4 * one, np.array([5.0]), 9 * one) == pytest.approx(25 + 1)
+
+    def test_rotated_gaussians_against_the_matrix_square_root(self) -> None:
+        """tr (C1 C2)^1/2 is the sum of the roots of the eigenvalues of the product."""
+        random = np.random.default_rng(2)
+        left, right = (random.normal(size=(50, 5)) @ random.normal(size=(5, 5)) for _ in range(2))
+        c1, c2 = np.cov(left, rowvar=False), np.cov(right, rowvar=False)
+        overlap = np.sqrt(np.linalg.eigvals(c1 @ c2).real).sum()
+        apart = np.square(left.mean(0) - right.mean(0)).sum()
+        wanted = apart + np.trace(c1) + np.trace(c2) - 2 * overlap
+        assert frechet_distance(left, right) == pytest.approx(wanted, rel=1e-8)
+
+    @settings(max_examples=20)
+    @given(arrays.arrays(np.float64, 4, elements=st.floats(-5, 5)))
+    def test_moving_all_points_costs_the_square_of_the_way(self, way: np.ndarray) -> None:
+        points = np.random.default_rng(3).normal(size=(30, 4))
+        assert frechet_distance(points, points + way) == pytest.approx(np.square(way).sum(), abs=1e-8)
+
+    def test_fewer_points_than_features(self) -> None:
+        points = np.random.default_rng(4).normal(size=(5, 12))
+        assert frechet_distance(points, points[::-1]) == pytest.approx(0, abs=1e-6)
+
+
+class TestDiversity:
+    def test_by_hand(self) -> None:
+        features = np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])
+        assert mean_distance(features) == pytest.approx((5 + 0 + 5) / 3)
+
+    def test_the_mean_over_drawings(self) -> None:
+        features = np.array([[[0.0], [1.0]], [[0.0], [5.0]]])
+        assert mean_distance(features) == 3
+
+    def test_one_picture_has_none(self) -> None:
+        assert math.isnan(mean_distance(np.zeros((3, 1, 4))))
+
+
+class TestScenes:
+    def test_the_same_again_and_beyond_all_training(self, held_out: list[HeldOut]) -> None:
+        again = scenes.held_out(HELD_OUT, "poster", SIZE)
+        assert np.array_equal(again.picture, held_out[0].picture)
+        assert np.array_equal(again.sketch, held_out[0].sketch)
+        assert np.array_equal(again.partial, held_out[0].partial)
+        assert again.prompt == held_out[0].prompt
+        assert HELD_OUT < scenes.REFERENCE
+
+    def test_a_style_changes_the_picture_and_its_word_alone(self, held_out: list[HeldOut]) -> None:
+        plain, painted = held_out[0], scenes.held_out(HELD_OUT, "watercolor", SIZE)
+        assert np.array_equal(plain.labels, painted.labels)
+        assert np.array_equal(plain.sketch, painted.sketch)
+        assert not np.array_equal(plain.picture, painted.picture)
+        assert "watercol" in painted.prompt
+        assert painted.asked == {**plain.asked, "style": "watercolor"}
+
+    def test_prompts_leave_nothing_unsaid(self, held_out: list[HeldOut]) -> None:
+        for scene in held_out:
+            assert any(word in scene.prompt for word in scenes.captions.TIMES[scene.asked["time"]])
+            assert any(word in scene.prompt for word in scenes.captions.SEASONS[scene.asked["season"]])
+
+    @pytest.mark.parametrize("style", scenes.captions.STYLES)
+    def test_prompts_fit_the_40_tokens_of_the_base(self, style: str) -> None:
+        """38 of words and signs, with everything there is in the scene."""
+        for seed in range(50):
+            random = np.random.default_rng(seed)
+            time, season = (
+                random.choice(list(scenes.captions.TIMES)),
+                random.choice(list(scenes.captions.SEASONS)),
+            )
+            blank = np.zeros((1, 1), np.uint8)
+            scene = Scene(blank, blank, blank, str(time), str(season), tuple(scenes.captions.THINGS))
+            assert len(re.findall(r"\w+|[^\w\s]+", scenes.prompt(scene, style, random))) <= 38
+
+    @pytest.mark.parametrize(
+        ("things", "subject"),
+        [
+            ((), "a landscape"),
+            (("meadow",), ""),
+            (("meadow", "lake"), " and "),
+            (("meadow", "lake", "sun"), ", "),
+        ],
+    )
+    def test_prompts_list_what_is_there(self, things: tuple[str, ...], subject: str) -> None:
+        blank = np.zeros((1, 1), np.uint8)
+        said = scenes.prompt(
+            Scene(blank, blank, blank, "day", "winter", things), "poster", np.random.default_rng(0)
+        )
+        assert subject in said
+        assert all(any(word in said for word in scenes.captions.THINGS[thing]) for thing in things)
+
+    def test_a_partial_map_is_neither_whole_nor_empty_nor_other(self, held_out: list[HeldOut]) -> None:
+        for scene in held_out:
+            painted = scene.partial > 0
+            assert 0 < painted.mean() < 1
+            assert np.array_equal(scene.partial[painted], scene.labels[painted])
+
+
+class TestCases:
+    def modulator(self, sd_folder: Path) -> Modulator:
+        return tiny.build_modulator(Base.from_pretrained(sd_folder), classes=CLASS_ROWS)
+
+    def said(self, modulator: Modulator) -> ModulatorOutput:
+        noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+        features = modulator.encode({}, size=(8, 8), batch=1)
+        with torch.no_grad():
+            return modulator(noise, noise, 5, features)
+
+    def test_shift_only_and_scale_only(self, sd_folder: Path) -> None:
+        modulator = self.modulator(sd_folder)
+        whole = self.said(modulator)
+        with cases.only("nu", modulator):
+            shift = self.said(modulator)
+        with cases.only("gamma", modulator):
+            scale = self.said(modulator)
+        assert torch.equal(shift.gamma, torch.ones_like(whole.gamma))
+        assert torch.equal(shift.nu, whole.nu)
+        assert torch.equal(scale.gamma, whole.gamma)
+        assert not scale.nu.any()
+
+    def test_nothing_is_left_of_it(self, sd_folder: Path) -> None:
+        modulator = self.modulator(sd_folder)
+        before = self.said(modulator)
+        with pytest.raises(KeyError), cases.only("nu", modulator):
+            raise KeyError
+        after = self.said(modulator)
+        assert torch.equal(before.gamma, after.gamma)
+        assert torch.equal(before.nu, after.nu)
+        assert not modulator._forward_hooks
+
+    def test_a_request_gives_only_the_inputs_of_its_case(self, held_out: list[HeldOut]) -> None:
+        case = Case("x", "control", inputs=(cases.PARTIAL,), strength=0.5, end=0.8, guidance_scale=5)
+        asked = cases.request(case, held_out[0], seed=3, steps=7, scheduler=None, accepts_text=True)
+        assert asked.conditions == Conditions({LABELS: held_out[0].partial})
+        assert (asked.strength, asked.end, asked.guidance_scale, asked.seeds) == ({LABELS: 0.5}, 0.8, 5, (3,))
+
+    def test_the_base_alone_is_given_no_drawing(self, held_out: list[HeldOut]) -> None:
+        case = next(case for case in CASES if case.name == cases.BASE)
+        assert cases.request(case, held_out[0], 0, 2, None, True).conditions is None
+
+    def test_names_are_unique_in_their_group(self) -> None:
+        named = [(case.group, case.name) for case in CASES]
+        assert len(named) == len(set(named))
+
+    def test_cases_that_need_a_missing_modality_are_left_out(self, sd_folder: Path) -> None:
+        maps_only = tiny.build_modulator(
+            Base.from_pretrained(sd_folder),
+            classes=CLASS_ROWS,
+            modalities=[{"name": LABELS, "kind": "labels", "channels": 1}],
+        )
+        left = cases.possible(CASES, maps_only)
+        assert {case.inputs for case in left} == {(), (LABELS,), (cases.PARTIAL,)}
+        assert all(SKETCH not in case.modalities() for case in left)
+
+    def test_unknown_names_are_refused(self) -> None:
+        with pytest.raises(InputError, match="no case or group 'contrl'"):
+            run.chosen(["contrl"])
+
+    def test_groups_and_names_choose(self) -> None:
+        assert {case.group for case in run.chosen(["styles"])} == {"styles"}
+        assert [case.name for case in run.chosen(["strength 0.5"])] == ["strength 0.5"]
+
+    def test_guidance_is_the_runs_where_the_case_says_nothing(self) -> None:
+        scales = {case.name: case.guidance_scale for case in run.chosen(None, guidance=2.5)}
+        assert (scales[cases.BOTH], scales["guidance 5"]) == (2.5, 5)
+
+
+class TestSegmenter:
+    def test_size_on_disk_and_in_parameters(self, tmp_path: Path) -> None:
+        network = new_network()
+        assert 300_000 <= network.num_parameters() <= 650_000
+        segmenter_training.save(network, tmp_path)
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 2_000_000
+        assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".safetensors"]
+
+    def test_what_is_loaded_reads_as_what_was_saved(self, tmp_path: Path, held_out: list[HeldOut]) -> None:
+        network = new_network()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.copy_(parameter.half())
+        saved, pictures = Segmenter(network), np.stack([scene.picture for scene in held_out])
+        before = saved.read(pictures)
+        segmenter_training.save(network, tmp_path)
+        loaded = segmenter.load(tmp_path)
+        after = loaded.read(pictures)
+        assert np.array_equal(before.labels, after.labels)
+        assert before.features == pytest.approx(after.features, abs=1e-4)
+        assert loaded.classes == CLASSES
+        assert loaded.fingerprint != new_segmenter(1).fingerprint
+
+    @pytest.mark.parametrize("size", [(64, 64), (72, 96), (50, 37)])
+    def test_any_size(self, size: tuple[int, int]) -> None:
+        pictures = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
+        labels = new_segmenter()(pictures)
+        assert labels.shape == (2, *size)
+        assert labels.dtype == np.uint8
+        assert labels.min() >= 1
+        assert labels.max() <= len(CLASSES)
+
+    def test_a_picture_reads_the_same_in_any_company(self, held_out: list[HeldOut]) -> None:
+        model = new_segmenter()
+        pictures = np.stack([scene.picture for scene in held_out])
+        alone = model.read(pictures[1:2])
+        assert np.array_equal(model(pictures)[1:2], alone.labels)
+        assert model.read(pictures).features[1:2] == pytest.approx(alone.features, abs=1e-4)
+
+    def test_a_folder_of_something_else_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="segmenter"):
+            segmenter.load(tmp_path)
+
+    def test_damaged_weights_are_refused(self, tmp_path: Path) -> None:
+        segmenter_training.save(new_network(), tmp_path)
+        file = next(tmp_path.glob("*.safetensors"))
+        file.write_bytes(file.read_bytes()[:5000])
+        with pytest.raises(InputError, match="damaged"):
+            segmenter.load(tmp_path)
+
+
+class TestSegmenterTraining:
+    def renders(self, count: int) -> segmenter_training.Renders:
+        drawn = [scenes.held_out(index, "poster", SIZE) for index in range(count)]
+        attributes = {
+            name: torch.tensor([words.index(each.asked[name]) for each in drawn])
+            for name, words in WORDS.items()
+        }
+        pictures, labels = (
+            torch.from_numpy(np.stack(each))
+            for each in zip(*((d.picture, d.labels) for d in drawn), strict=True)
+        )
+        return segmenter_training.Renders(pictures, labels, attributes)
+
+    def test_it_learns(self, tmp_path: Path) -> None:
+        renders = self.renders(4)
+        trained = segmenter_training.train(renders, tmp_path, steps=40, batch=4, lr=5e-3)
+        before = segmenter_training.figures(new_segmenter(), renders)
+        after = segmenter_training.figures(Segmenter(trained), renders)
+        assert after["mIoU"] > max(0.15, 3 * before["mIoU"])
+        assert after["time"] > 0.6
+
+    def test_rare_classes_count_more_and_pixels_count_one(self) -> None:
+        labels = torch.tensor([[1] * 90 + [2] * 10])
+        weights = segmenter_training.class_weights(labels, 2)
+        assert weights[1] > weights[0]
+        assert (0.9 * weights[0] + 0.1 * weights[1]).item() == pytest.approx(1)
+
+    def test_mirrored_pairs_stay_pairs(self) -> None:
+        renders = self.renders(2)
+        turned = segmenter_training.mirrored(renders)
+        assert torch.equal(turned.pictures[0, :, 0], renders.pictures[0, :, -1])
+        assert torch.equal(turned.labels[0, :, 0], renders.labels[0, :, -1])
+
+    def test_the_command(self, tmp_path: Path) -> None:
+        data, out = tmp_path / "data", tmp_path / "out"
+        render_folder(4, data, 0, ("poster", "pixel art"), 1.0, 1)
+        options = ["--data", str(data), "--out", str(out), "--steps", "2", "--batch-size", "2"]
+        assert segmenter_training.main(options) == 0
+        assert segmenter.load(out).classes == CLASSES
+        told = json.loads((out / "figures.json").read_text())
+        assert 0 <= told["mIoU"] <= 1
+
+    def test_a_folder_without_renders_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="render"):
+            segmenter_training.main(["--data", str(tmp_path), "--out", str(tmp_path)])
+
+
+class TestDamage:
+    def test_the_same_seed_does_the_same(self) -> None:
+        pictures = torch.rand(4, 3, 32, 32) * 2 - 1
+        one, other = (damage.damaged(pictures, torch.Generator().manual_seed(5)) for _ in range(2))
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+        assert one[0].abs().max() <= 1
+
+    def test_softness_tells_how_much_detail_is_gone(self) -> None:
+        checks = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 1.0 - 0.5
+        pictures = checks.expand(64, 3, 64, 64)
+        soft, softness = damage.damaged(pictures, torch.Generator().manual_seed(1))
+        detail = soft.diff(dim=-1).abs().mean((1, 2, 3))
+        assert 0.3 < (softness > 0).float().mean() < 0.9
+        assert torch.corrcoef(torch.stack([detail, softness]))[0, 1] < -0.8
+
+
+def one_row(name: str, **changes: object) -> scores.Row:
+    row = scores.Row(
+        name=name,
+        group="control",
+        count=4,
+        miou=0.5,
+        iou={"sky": 0.5, "boat": float("nan")},
+        stroke_f1=0.5,
+        stroke_precision=0.5,
+        stroke_recall=0.5,
+        frechet=2.0,
+        diversity=float("nan"),
+        attributes={"time": 0.8, "season": 0.6},
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+class TestTable:
+    ROWS = (
+        one_row(cases.REAL, miou=0.8, stroke_f1=0.8),
+        one_row(cases.BASE, miou=0.2, frechet=4.0, attributes={"time": 0.9, "season": 0.7}),
+        one_row(cases.MAP, miou=0.7),
+        one_row(cases.SKETCHED, stroke_f1=0.4),
+        one_row(cases.BOTH, frechet=5.0, attributes={"time": 0.85, "season": 0.69}),
+    )
+
+    def test_goals_by_hand(self) -> None:
+        told = {goal.name: (goal.value, goal.reached) for goal in table.goals(self.ROWS)}
+        assert told["mIoU with the map, share of the ceiling"] == (pytest.approx(0.875), True)
+        assert told["mIoU with the map, multiple of the floor"] == (pytest.approx(3.5), True)
+        assert told["stroke F1 with the sketch, share of the ceiling"] == (pytest.approx(0.5), False)
+        assert told["Frechet distance, multiple of the base's"] == (pytest.approx(1.25), True)
+        assert told["words, points below the base alone"] == (pytest.approx(3), True)
+
+    def test_goals_need_their_rows(self) -> None:
+        assert table.goals(self.ROWS[:1]) == []
+
+    def test_json_has_null_for_what_was_not_measured(self, tmp_path: Path) -> None:
+        table.write(tmp_path, self.ROWS, {"steps": 20})
+        content = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)
+        assert content["rows"][0]["diversity"] is None
+        assert content["rows"][0]["iou"] == {"sky": 0.5, "boat": None}
+        assert content["settings"] == {"steps": 20}
+
+    def test_markdown_has_a_line_a_row(self, tmp_path: Path) -> None:
+        table.write(tmp_path, self.ROWS, {})
+        text = (tmp_path / "table.md").read_text()
+        assert (
+            f"| {cases.MAP} | 4 | 0.700 | 0.500 | 0.500 / 0.500 | 2.00 | - | 0.700 | 0.800 | 0.600 |" in text
+        )
+        assert "| stroke F1 with the sketch, share of the ceiling | 0.50 | at least 0.7 | NO |" in text
+
+
+class TestScores:
+    def test_a_perfect_reader_scores_one(
+        self, held_out: list[HeldOut], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = new_segmenter()
+        reading = segmenter.Reading(
+            labels=np.stack([scene.labels for scene in held_out]),
+            features=np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32),
+            attributes={
+                name: np.array([words.index(scene.asked[name]) for scene in held_out])
+                for name, words in WORDS.items()
+            },
+        )
+        monkeypatch.setattr(model, "read", lambda _pictures: reading)
+        pictures = np.stack([scene.picture for scene in held_out])
+        maps = [scene.labels for scene in held_out]
+        measured = scores.measure(pictures, maps, held_out, model, pictures[:0, None])
+        row = scores.row("x", "control", measured, reading.features, model)
+        assert row.miou == 1
+        assert row.attribute_accuracy == 1
+        assert row.frechet == pytest.approx(0, abs=1e-6)
+        assert math.isnan(row.diversity)
+
+    def test_kept_scores_come_back_and_damaged_ones_do_not(self, tmp_path: Path) -> None:
+        random = np.random.default_rng(0)
+        made = scores.Scores(*(random.integers(0, 9, (2, 3)) for _ in range(5)))
+        scores.save(made, tmp_path / "a.npz")
+        kept = scores.load(tmp_path / "a.npz")
+        assert kept is not None
+        assert np.array_equal(kept.strokes, made.strokes)
+        (tmp_path / "a.npz").write_bytes(b"PK")
+        assert scores.load(tmp_path / "a.npz") is None
+        assert scores.load(tmp_path / "none.npz") is None
+
+
+class TestRun:
+    """The command on a small random base: 64 x 64 pictures, two steps, two scenes."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def models(cls, sd_v_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp("models")
+        modulator = tiny.build_modulator(Base.from_pretrained(sd_v_folder), classes=CLASS_ROWS)
+        modulator.save_pretrained(folder / "modulator")
+        for seed in (0, 1):
+            segmenter_training.save(new_network(seed), folder / f"segmenter-{seed}")
+        return {
+            "--base": str(sd_v_folder),
+            "--modulator": str(folder / "modulator"),
+            "--segmenter": str(folder / "segmenter-0"),
+        }
+
+    @pytest.fixture
+    def calls(self, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+        """Every request that the pipeline gets."""
+        asked: list[object] = []
+        run_one = MCMPipeline.__call__
+
+        def counted(pipeline: MCMPipeline, request: object) -> object:
+            asked.append(request)
+            return run_one(pipeline, request)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(MCMPipeline, "__call__", counted)
+        return asked
+
+    def evaluate(self, models: dict[str, str], out: Path, *options: str) -> dict[str, object]:
+        named = [part for pair in models.items() for part in pair]
+        assert (
+            run.main([*named, "--out", str(out), "--count", "2", "--steps", "2", "--device", "cpu", *options])
+            == 0
+        )
+        content: dict[str, object] = json.loads((out / "table.json").read_text())
+        return content
+
+    def test_table_sheets_and_resumption(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
+    ) -> None:
+        out, chosen = (
+            tmp_path / "out",
+            ("--cases", "control", "shift only (gamma = 1)", "guidance 3", "guidance 5"),
+        )
+        first = self.evaluate(models, out, *chosen)
+        names = [row["name"] for row in first["rows"]]  # type: ignore[attr-defined]
+        assert names == [case.name for case in run.chosen(chosen[1:])]
+        assert len(first["goals"]) == 5  # type: ignore[arg-type]
+        assert (out / "control-1.jpg").is_file()
+        # four cases of two drawings from four noises each; three of two pictures; guidance 3 is the run's own
+        assert len(calls) == 4 * 2 * 4 + 3 * 2
+        calls.clear()
+        assert self.evaluate(models, out, *chosen) == first
+        assert calls == []
+
+    def test_what_is_lost_is_made_again_and_nothing_else(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
+    ) -> None:
+        first = self.evaluate(models, tmp_path, "--cases", "partial map")
+        pictures = sorted((tmp_path / "pictures").rglob("*.png"))
+        assert len(pictures) == len(calls) == 2
+        pictures[0].unlink()
+        pictures[1].write_bytes(b"half a file")
+        for file in (tmp_path / "scores").glob("*.npz"):
+            file.unlink()
+        calls.clear()
+        assert self.evaluate(models, tmp_path, "--cases", "partial map") == first
+        assert len(calls) == 2
+
+    def test_other_settings_are_another_case_and_another_judge_is_not(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
+    ) -> None:
+        chosen = ("--cases", "partial map")
+        first = self.evaluate(models, tmp_path, *chosen)
+        calls.clear()
+        other_judge = {**models, "--segmenter": models["--segmenter"].replace("-0", "-1")}
+        assert self.evaluate(other_judge, tmp_path, *chosen)["rows"] != first["rows"]
+        assert calls == []
+        self.evaluate(models, tmp_path, *chosen, "--steps", "3")
+        assert len(calls) == 2
+
+    def test_styles_have_a_sheet_and_a_row_for_all(
+        self, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept = [case for case in CASES if case.style in ("poster", "pixel art", "watercolor")]
+        monkeypatch.setattr(run, "CASES", tuple(kept))
+        told = self.evaluate(models, tmp_path, "--cases", "styles", cases.BOTH)
+        names = [row["name"] for row in told["rows"]]  # type: ignore[attr-defined]
+        assert f"all styles: {cases.BOTH}" in names
+        assert f"pixel art: {cases.BASE}" in names
+        page = cv2.imread(str(tmp_path / "styles.jpg"))
+        assert page.shape[1] == 5 * SIZE[1] + 4 * 4  # map, sketch, poster, watercolor, pixel art
+
+    def test_drawings_by_hand_have_a_sheet(
+        self, models: dict[str, str], tmp_path: Path, held_out: list[HeldOut]
+    ) -> None:
+        drawing = to_canvas(Conditions({LABELS: held_out[0].labels}))
+        names = [each.name for each in CLASSES]
+        content = {"title": "One", "prompt": "a lake", "classes": names, "drawing": drawing}
+        (tmp_path / "hand").mkdir()
+        (tmp_path / "hand" / "one.json").write_text(json.dumps(content))
+        self.evaluate(models, tmp_path, "--cases", cases.REAL, "--drawings", str(tmp_path / "hand"))
+        assert cv2.imread(str(tmp_path / "freehand.jpg")).shape == (SIZE[0], 4 * SIZE[1] + 3 * 4, 3)
+
+    def test_a_modulator_of_other_classes_is_refused(self, models: dict[str, str], tmp_path: Path) -> None:
+        other = tiny.build_modulator(Base.from_pretrained(models["--base"]))
+        other.save_pretrained(tmp_path / "other")
+        with pytest.raises(InputError, match="other classes"):
+            self.evaluate({**models, "--modulator": str(tmp_path / "other")}, tmp_path)
+
+    def test_listing_needs_no_models(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run.main(["--out", str(tmp_path), "--list"]) == 0
+        assert f"control    {cases.BASE}" in capsys.readouterr().out

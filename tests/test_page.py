@@ -1,0 +1,484 @@
+"""The page without a browser: its parts in Python, and the endpoint /generate over loopback."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import json
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+import app
+from demo import form, pictures, views
+from demo import models as models_module
+from demo.examples import read_examples
+from demo.examples_from_landscapes import CHOSEN, write
+from demo.keeping import lost
+from demo.models import Job, Models, open_models
+from demo.page import lay_out
+from demo.runs import Run, Runs
+from demo.ui import build_ui
+from demo.visit import KEPT, Visit
+from mcm_core import Base, MCMPipeline
+from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass, to_canvas
+from mcm_core.engine import Cancelled
+from mcm_core.landscapes.easel import CLASSES as LANDSCAPE
+from mcm_core.palette import palette_picture
+from mcm_core.record import read_png, read_record, to_json
+from mcm_core.request import MAX_SEED, Request
+from mcm_core.sketches import sketch_picture
+from tests import pages, tiny
+from tests.pages import canvas_value, halves, paced
+
+ROOT = Path(app.__file__).parent
+CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
+
+
+@pytest.fixture(scope="module")
+def models(sd_folder: Path) -> Models:
+    return Models([pages.tiny_model(sd_folder)])
+
+
+@pytest.fixture(scope="module")
+def client(models: Models) -> Iterator[Client]:
+    with pages.page(models) as url:
+        yield Client(url, verbose=False)
+
+
+def generate(client: Client, **values: Any) -> Any:
+    return client.predict(**{"seed": 7, "steps": 3, **values}, api_name="/generate")
+
+
+def alone(models: Models, **values: Any) -> np.ndarray:
+    """(H, W, 3): what the pipeline makes of a request without any page."""
+    base = models.default.base
+    pipeline = MCMPipeline(base, models.default.pipeline.modulator)
+    return pipeline(Request(**{"steps": 3, "seeds": (7,), **values})).images[0]
+
+
+def pixels(path: str) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+# -- the endpoint ------------------------------------------------------------------------------------------
+
+
+def test_the_endpoint_gives_the_picture_and_its_request(client: Client, models: Models) -> None:
+    picture, plain, details = generate(client, prompt="a lake", drawing=canvas_value())
+    np.testing.assert_array_equal(pixels(picture), alone(models, prompt="a lake", conditions=halves()))
+    assert plain is None
+    request = read_png(picture)
+    assert (request.prompt, request.seeds, request.steps) == ("a lake", (7,), 3)
+    assert request.conditions == halves()
+    record = read_record(picture)
+    assert json.loads(to_json(record)) == {name: details[name] for name in json.loads(to_json(record))}
+    assert details["seconds"] > 0
+    assert details["notes"] == []
+
+
+def test_files_say_the_same_as_a_canvas_value(client: Client, tmp_path: Path) -> None:
+    drawn = halves()
+    Image.fromarray(palette_picture(drawn.maps[LABELS], CLASSES)).save(tmp_path / "labels.png")
+    Image.fromarray(drawn.maps[LABELS], "L").save(tmp_path / "ids.png")
+    Image.fromarray(sketch_picture(drawn.maps[SKETCH])).save(tmp_path / "sketch.png")
+    sketch = handle_file(tmp_path / "sketch.png")
+    expected = Path(generate(client, drawing=canvas_value())[0]).read_bytes()
+    for name in ("labels.png", "ids.png"):
+        picture = generate(client, label_map=handle_file(tmp_path / name), sketch=sketch)[0]
+        assert Path(picture).read_bytes() == expected
+
+
+def test_a_file_replaces_only_its_own_kind_of_the_canvas_value(client: Client, tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64), 2, np.uint8), "L").save(tmp_path / "hill.png")
+    labels = handle_file(tmp_path / "hill.png")
+    picture = generate(client, drawing=canvas_value(), label_map=labels)[0]
+    conditions = read_png(picture).conditions
+    assert conditions is not None
+    assert (conditions.maps[LABELS] == 2).all()
+    np.testing.assert_array_equal(conditions.maps[SKETCH], halves().maps[SKETCH])
+
+
+def test_the_plain_picture_is_what_the_base_makes_alone(client: Client, models: Models) -> None:
+    picture, plain, _ = generate(client, prompt="a lake", drawing=canvas_value(), compare=True)
+    bare = MCMPipeline(models.default.base)(Request(prompt="a lake", steps=3, seeds=(7,))).images[0]
+    np.testing.assert_array_equal(pixels(plain), bare)
+    assert (pixels(picture) != pixels(plain)).any()
+    assert set(read_png(plain).strength.values()) == {0.0}
+
+
+def test_every_parameter_reaches_the_request(client: Client) -> None:
+    given = {
+        "prompt": "hills", "negative_prompt": "fog", "steps": 4, "guidance_scale": 2.5, "seed": 11,
+        "scheduler": "euler", "strength": {"labels": 0.5}, "start": 0.25, "end": 0.75,
+        "placement": "conditional", "width": 128, "height": 64, "model": "tiny",
+    }  # fmt: skip
+    request = generate(client, drawing=canvas_value(), **given)[2]["request"]
+    expected = {name: value for name, value in given.items() if name not in ("seed", "model")}
+    assert {name: request[name] for name in expected} == {
+        **expected,
+        "strength": {"labels": 0.5, "sketch": 1},
+    }
+    assert request["seeds"] == [11]
+
+
+def test_progress_is_told_at_each_step(client: Client) -> None:
+    job = client.submit(seed=7, steps=4, api_name="/generate")
+    job.result(timeout=60)
+    told = [details for _, _, details in job.outputs()]
+    assert [one for one in told if "step" in one] == [{"step": i, "steps": 4} for i in range(1, 5)]
+    assert "request" in told[-1]
+
+
+def test_without_a_drawing_the_prompt_alone_decides_and_the_answer_says_so(
+    client: Client, models: Models
+) -> None:
+    picture, _, details = generate(client, prompt="a lake", drawing=canvas_value(Conditions()))
+    np.testing.assert_array_equal(pixels(picture), alone(models, prompt="a lake"))
+    assert details["notes"] == ["Nothing is drawn: the prompt alone makes the picture."]
+
+
+def test_a_random_seed_is_told_and_makes_the_same_picture_again(client: Client) -> None:
+    first, _, details = generate(client, seed=-1)
+    again, _, _ = generate(client, seed=details["request"]["seeds"][0])
+    assert Path(first).read_bytes() == Path(again).read_bytes()
+
+
+def test_only_the_endpoint_for_programs_is_public_and_its_names_are_documented(client: Client) -> None:
+    described = client.view_api(return_format="dict")
+    assert list(described["named_endpoints"]) == ["/generate"]
+    assert described["unnamed_endpoints"] == {}
+    endpoint = described["named_endpoints"]["/generate"]
+    names = [one["parameter_name"] for one in endpoint["parameters"]]
+    assert names[:4] == ["prompt", "label_map", "sketch", "drawing"]
+    assert all(one["parameter_has_default"] for one in endpoint["parameters"])
+    assert [one["label"] for one in endpoint["returns"]] == ["picture", "plain_picture", "details"]
+    assert "client.predict(" in endpoint["description"]
+
+
+# -- models ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shelf(sd_folder: Path, ldm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders: two bases in one folder, and a modulator for the first of them."""
+    bases = tmp_path_factory.mktemp("bases")
+    for name, folder in (("a-sd", sd_folder), ("b-ldm", ldm_folder)):
+        (bases / name).symlink_to(folder)
+    modulator = tmp_path_factory.mktemp("modulators") / "mine"
+    tiny.build_modulator(Base.from_pretrained(sd_folder)).save_pretrained(modulator)
+    return {"bases": str(bases), "ldm": str(ldm_folder), "modulator": str(modulator)}
+
+
+def test_each_base_comes_with_the_modulators_that_fit_it_or_alone(shelf: dict[str, str]) -> None:
+    opened = open_models([shelf["bases"]], [str(Path(shelf["modulator"]).parent)])
+    assert [bool(model.pipeline.modulator) for model in opened] == [True, False]
+    assert opened[0].name.endswith(" + mine")
+    assert opened[0].layers == (LABELS, SKETCH)
+    assert opened[1].layers == ()
+    assert not opened[1].base.accepts_text
+
+
+def test_a_modulator_that_fits_no_base_is_an_error(shelf: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="does not fit the base"):
+        open_models([shelf["ldm"]], [shelf["modulator"]])
+
+
+def test_one_line_serves_all_models(sd_folder: Path) -> None:
+    one, other = pages.tiny_model(sd_folder), pages.tiny_model(sd_folder)
+    models = Models([one, pages.model(other.base, other.pipeline.modulator, "other")])
+    paced(models).pause_s = 0.2
+    running = models.generate(models["tiny"], Request(steps=3), threading.Event())
+    next(running)
+    waiting = models.generate(models["other"], Request(steps=1), threading.Event())
+    assert next(waiting).place == 1  # type: ignore[union-attr]
+    running.close()  # type: ignore[attr-defined]
+    assert [*waiting][-1].request.steps == 1  # type: ignore[union-attr]
+
+
+def test_on_zero_gpu_only_what_can_be_pickled_crosses_the_border(
+    sd_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = []
+
+    def gpu(duration: Callable[[Any], int]) -> Callable[..., Any]:
+        def wrap(generate: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Iterator[Any]:
+                seconds.append(duration(*arguments))
+                for event in generate(*pickle.loads(pickle.dumps(arguments))):
+                    yield pickle.loads(pickle.dumps(event))
+
+            return call
+
+        return wrap
+
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
+    models = Models([pages.tiny_model(sd_folder)])
+    request = Request(conditions=halves(), steps=3, seeds=(7,))
+    *steps, result = models.generate(models.default, request, threading.Event())
+    np.testing.assert_array_equal(result.images[0], alone(models, conditions=halves()))  # type: ignore[union-attr]
+    assert len(steps) == 3
+    assert 15 < seconds[0] <= 120
+    cancel = threading.Event()
+    events = models.generate(models.default, request, cancel)
+    next(events)
+    cancel.set()
+    with pytest.raises(Cancelled):
+        next(events)
+
+
+def test_an_unknown_model_is_refused(models: Models) -> None:
+    for name in ("other", None, 3, ["tiny"]):
+        with pytest.raises(InputError, match="choose from tiny"):
+            models[name]
+
+
+# -- the form ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chips", "expected"),
+    [
+        ("a lake", [], "a lake"),
+        ("a lake", ["Watercolour"], "watercolor of a lake"),
+        ("a lake", ["Watercolour", "Night"], "watercolor of a lake at night"),
+        ("", ["Winter"], "a scene in winter"),
+        ("{} {0} %s", ["Mist"], "{} {0} %s in the mist"),
+    ],
+)
+def test_chips_put_their_words_around_the_prompt(prompt: str, chips: list[str], expected: str) -> None:
+    assert form.styled(prompt, chips) == expected
+
+
+def test_variations_take_seeds_in_a_row() -> None:
+    assert form.seeds(5, 3) == (5, 6, 7)
+    assert form.seeds(MAX_SEED, 2) == (MAX_SEED, 0)
+    assert len({form.seeds(-1, 1) for _ in range(20)}) > 1
+
+
+@pytest.mark.parametrize("bad", [None, "5", True, 1.5, float("nan"), float("inf"), 10**40, -2, [1]])
+def test_a_seed_or_a_number_of_variations_that_is_none_is_refused(bad: Any) -> None:
+    with pytest.raises(InputError, match=r"^seed must be"):
+        form.seeds(bad, 1)
+    with pytest.raises(InputError, match=r"^variations must be"):
+        form.seeds(1, bad)
+
+
+@pytest.fixture(scope="module")
+def fields(models: Models) -> form.Form:
+    with gr.Blocks():
+        return lay_out(models, []).form
+
+
+def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
+    query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "new_seed": "false",
+             "seed": "99", "scheduler": "euler", "strength.sketch": "0.5", "utm": "x"}  # fmt: skip
+    by_name = {name: field for name, field in fields.by_name().items() if name in query}
+    expected = ["a lake & <b>hills</b>", ["Night", "Oil"], 12, 99, False, "euler", 0.5]
+    updates = form.from_link(fields, query)
+    assert sorted(map(str, updates.values())) == sorted(map(str, expected))
+    assert set(updates) == set(by_name.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("steps", "1e9"),
+        ("steps", "nan"),
+        ("steps", "x"),
+        ("seed", "-5"),
+        ("scheduler", "rm -rf"),
+        ("end", "2"),
+    ],
+)
+def test_what_is_wrong_in_a_link_is_passed_over(fields: form.Form, name: str, bad: str) -> None:
+    assert form.from_link(fields, {name: bad}) == {}
+
+
+def test_a_request_comes_back_from_the_fields_that_it_filled(fields: form.Form, models: Models) -> None:
+    request = models.default.checked(
+        Request(prompt="x", negative_prompt="y", conditions=halves(), steps=9, guidance_scale=3.0,
+                seeds=(4, 5), scheduler="euler", strength={"labels": 0.3}, start=0.1, end=0.9)
+    )  # fmt: skip
+    values = fields.restored(request)
+    assert models.default.checked(fields.request(values, halves(), models.default)) == request
+
+
+def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
+    fields: form.Form, models: Models
+) -> None:
+    values = {
+        **fields.restored(models.default.checked(Request(steps=30, seeds=(4, 5)))),
+        fields.new_seed: True,
+    }
+    request = fields.request(values, Conditions(), models.default, live=True)
+    assert (request.steps, request.seeds) == (form.LIVE_STEPS, (4,))
+    assert fields.request(values, Conditions(), models.default).seeds != (4, 5)
+
+
+def test_what_the_page_has_no_field_for_is_told(models: Models) -> None:
+    checked = models.default.checked(Request())
+    assert lost(checked, models.default) == []
+    other = models.default.checked(Request(width=128, placement="guided"))
+    assert [note.split()[-1] for note in lost(other, models.default)] == ["pixels", "'guided'"]
+
+
+# -- what is shown -----------------------------------------------------------------------------------------
+
+
+def test_heat_maps_keep_the_proportions_of_the_actions() -> None:
+    generator = np.random.default_rng(0)
+    gamma, nu = (generator.random((5, 2, 8, 8)).astype(np.float32) for _ in range(2))
+    sent = pictures.heat(gamma, nu)
+    top = (gamma + nu).max()
+    for name, actions in (("gamma", gamma), ("nu", nu)):
+        for index in range(2):
+            levels = np.frombuffer(base64.b64decode(sent[name][index]), np.uint8).reshape(5, 8, 8)
+            np.testing.assert_allclose(levels, actions[:, index] * 255 / top, atol=0.5)
+
+
+def test_large_heat_maps_are_shrunk_and_no_action_is_no_division_by_zero() -> None:
+    sent = pictures.heat(np.zeros((2, 1, 128, 64), np.float32), np.zeros((2, 1, 128, 64), np.float32))
+    assert (sent["height"], sent["width"]) == (48, 24)
+    assert not any(base64.b64decode(sent["nu"][0]))
+
+
+def test_the_agreement_counts_painted_pixels_only() -> None:
+    painted, read = np.zeros((4, 4), np.uint8), np.full((4, 4), 3, np.uint8)
+    painted[0], painted[1, :2] = 3, 1
+    told = pictures.agreement(painted, read, CLASSES)
+    assert told["share"] == pytest.approx(4 / 6)
+    assert [(one["name"], one["share"]) for one in told["classes"]] == [("sky", 0.0), ("water", 1.0)]
+
+
+def test_the_agreement_is_shown_where_pictures_can_be_read_again(sd_folder: Path) -> None:
+    def segment(images: np.ndarray) -> np.ndarray:
+        return np.ones(images.shape[:3], np.uint8)
+
+    model = pages.tiny_model(sd_folder, segment)
+    result = model.pipeline(Request(conditions=halves(), steps=2, seeds=(1, 2)))
+    view = views.done(1, model, result)
+    assert [one["share"] for one in view["followed"]] == [0.5, 0.5]
+    with_plain = views.with_plain(
+        view, model, model.pipeline(Request(steps=2, seeds=(1, 2), conditions=halves()))
+    )
+    assert [one["plain"] for one in with_plain["followed"]] == [0.5, 0.5]
+    nothing = views.done(1, model, model.pipeline(Request(steps=2)))
+    assert nothing["followed"] is None
+    assert "No classes were painted" in nothing["not_followed"]
+
+
+def test_without_a_segmentation_model_the_page_says_so(models: Models) -> None:
+    view = views.done(1, models.default, models.default.pipeline(Request(conditions=halves(), steps=2)))
+    assert view["followed"] is None
+    assert "No segmentation model" in view["not_followed"]
+
+
+def test_the_gallery_keeps_single_pictures_newest_first_and_not_without_end(models: Models) -> None:
+    model, visit = models.default, Visit()
+    for seed in range(0, 2 * KEPT, 2):
+        result = model.pipeline(Request(conditions=halves(), steps=1, seeds=(seed, seed + 1)))
+        visit = visit.showing(model, result.request, views.done(seed, model, result))
+        visit = visit.keeping(result.images, model, live=False)
+    assert len(visit.kept) == KEPT
+    assert visit.kept[0].request.seeds == (2 * KEPT - 2,)
+    assert visit.kept[1].view["pictures"][0]["seed"] == 2 * KEPT - 1
+    assert len(visit.kept[1].view["action"]["gamma"]) == 1
+
+
+def test_of_live_pictures_the_gallery_keeps_the_last(models: Models) -> None:
+    model, visit = models.default, Visit()
+    for seed, live in ((1, False), (2, True), (3, True), (4, False), (5, True)):
+        result = model.pipeline(Request(steps=1, seeds=(seed,)))
+        visit = visit.showing(model, result.request, views.done(seed, model, result))
+        visit = visit.keeping(result.images, model, live)
+    assert [one.request.seeds[0] for one in visit.kept] == [5, 4, 3, 1]
+
+
+# -- runs --------------------------------------------------------------------------------------------------
+
+
+def test_a_newer_run_stops_the_older_one_of_the_same_session_only() -> None:
+    runs, first, second, other = Runs(), Run(), Run(), Run()
+    for session, run in (("a", first), ("b", other), ("a", second)):
+        runs.begin(session, run)
+    assert first.cancel.is_set()
+    assert not second.cancel.is_set()
+    assert not other.cancel.is_set()
+    assert first.number < second.number
+    runs.end("a", first)  # that the old one has ended does not end the new one
+    assert runs.stop("a") is second
+    assert runs.stop("a") is None
+
+
+def test_switching_live_off_stops_live_runs_only() -> None:
+    runs, asked, live = Runs(), Run(), Run(live=True)
+    runs.begin("a", asked)
+    assert runs.stop("a", live_only=True) is None
+    runs.begin("a", live)
+    assert runs.stop("a", live_only=True) is live
+    assert live.cancel.is_set()
+
+
+# -- examples ----------------------------------------------------------------------------------------------
+
+
+def test_the_examples_are_those_that_the_script_writes(tmp_path: Path) -> None:
+    write(tmp_path)
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    kept = {path.name: path.read_text() for path in (ROOT / "assets" / "examples").glob("*.json")}
+    assert written == kept
+    assert len(kept) == len(CHOSEN)
+
+
+def test_an_example_serves_every_model_that_has_its_classes() -> None:
+    backwards = tuple(reversed(LANDSCAPE))
+    for example in read_examples():
+        there, back = example.drawing(LANDSCAPE), example.drawing(backwards)
+        assert there == to_canvas(example.conditions)
+        if example.conditions.maps.get(LABELS) is not None:
+            assert there["labels"] != back["labels"]
+        assert example.fits(CLASSES) == (LABELS not in example.conditions.maps)
+        assert example.thumbnail(backwards) == example.thumbnail(LANDSCAPE)
+
+
+# -- the program -------------------------------------------------------------------------------------------
+
+
+def test_importing_the_program_does_nothing() -> None:
+    code = "import app, sys; print(sorted({'gradio', 'torch', 'demo'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_page_never_imports_torch_itself() -> None:
+    for file in sorted((ROOT / "demo").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] in ("torch", "diffusers") for name in names), file
+
+
+def test_the_mini_model_is_the_default_and_other_models_come_without_its_modulator() -> None:
+    default = app.parse([])
+    assert [Path(one).name for one in (*default.base, *default.modulator)] == ["mini", "mini-modulator"]
+    other = app.parse(["--base", "some/base"])
+    assert (other.base, other.modulator, other.segmenter) == (["some/base"], [], None)
+
+
+def test_building_the_page_launches_nothing(models: Models) -> None:
+    blocks = build_ui(models)
+    assert not blocks.is_running
+    assert models_module.Job("tiny", Request()) == Job("tiny", Request())

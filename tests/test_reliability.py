@@ -1,0 +1,530 @@
+"""What goes wrong in demos of this kind, each row over loopback: bad input, intruders, crowds, faults."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from demo.models import Models
+from mcm_core.conditions import LABELS, LabelClass
+from mcm_core.palette import palette_picture
+from mcm_core.record import read_png
+from tests import pages, tiny
+from tests.pages import Paced, canvas_value, halves, paced
+
+ROOT = Path(__file__).parents[1]
+CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
+MAX_WAITING = 16
+
+
+@pytest.fixture(scope="module")
+def models(sd_folder: Path) -> Models:
+    return Models([pages.tiny_model(sd_folder)], max_waiting=MAX_WAITING)
+
+
+@pytest.fixture(scope="module")
+def url(models: Models) -> Iterator[str]:
+    with pages.page(models) as url:
+        yield url.rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+@pytest.fixture(autouse=True)
+def pipeline(models: Models) -> Iterator[Paced]:
+    """The page's pipeline, which must be at rest after every test."""
+    yield paced(models)
+    paced(models).calm()
+    assert (models.engine.running, models.engine.waiting) == (0, 0)
+
+
+def generate(client: Client, **values: Any) -> Any:
+    return client.predict(**{"seed": 7, "steps": 1, **values}, api_name="/generate")
+
+
+def refusal(client: Client, **values: Any) -> str:
+    """What a person reads who sends this."""
+    with pytest.raises(AppError) as caught:
+        generate(client, **values)
+    assert str(caught.value) not in ("", "None")
+    assert "show_error" not in str(caught.value), "an error that nobody has put into words"
+    return str(caught.value)
+
+
+def called(url: str, data: list[Any]) -> tuple[str, Any]:
+    """(last event, its data) of the endpoint by plain HTTP, for what no client would send."""
+    answer = httpx.post(f"{url}/gradio_api/call/generate", content=json.dumps({"data": data}))
+    if answer.status_code != 200:
+        return f"HTTP {answer.status_code}", answer.text
+    stream = httpx.get(f"{url}/gradio_api/call/generate/{answer.json()['event_id']}", timeout=60)
+    events = [line.split(": ", 1)[1] for line in stream.text.splitlines() if line.startswith("event: ")]
+    told = [line.split(": ", 1)[1] for line in stream.text.splitlines() if line.startswith("data: ")]
+    return events[-1], json.loads(told[-1])
+
+
+NAMES = ("prompt", "label_map", "sketch", "drawing", "negative_prompt", "steps", "guidance_scale", "seed",
+         "scheduler", "strength", "start", "end", "placement", "compare", "width", "height", "model")  # fmt: skip
+GOOD: dict[str, Any] = {
+    **dict.fromkeys(NAMES), "prompt": "", "negative_prompt": "", "steps": 1, "seed": 7, "strength": {},
+    "start": 0, "end": 1, "placement": "both", "compare": False,
+}  # fmt: skip
+
+
+def values(**changes: Any) -> list[Any]:
+    return list({**GOOD, **changes}.values())
+
+
+# -- pictures (rows 1 to 17) -------------------------------------------------------------------------------
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (64, 64), color: Any = "#8ec1ef") -> Image.Image:
+    return Image.new(mode, size, color)
+
+
+def saved(folder: Path, image: Image.Image, name: str = "picture.png", **options: Any) -> Any:
+    image.save(folder / name, **options)
+    return handle_file(folder / name)
+
+
+def labels_of(client: Client, file: Any) -> np.ndarray:
+    """(H, W): the label map as which a file was read."""
+    conditions = read_png(generate(client, label_map=file)[0]).conditions
+    assert conditions is not None
+    return conditions.maps[LABELS]
+
+
+def test_1_and_2_an_empty_or_transparent_drawing_leaves_the_prompt_alone(
+    client: Client, tmp_path: Path
+) -> None:
+    clear = saved(tmp_path, picture("RGBA", color=(142, 193, 239, 0)))
+    for one in ({}, {"drawing": {}}, {"label_map": clear}):
+        path, _, details = generate(client, **one)
+        assert "Nothing is drawn" in details["notes"][-1]
+        assert read_png(path).conditions is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 1), (4000, 8)])
+def test_3_and_4_tiny_and_oblong_pictures_are_refused(
+    client: Client, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    told = refusal(client, sketch=saved(tmp_path, picture(size=size)))
+    assert f"{size[0]} x {size[1]}" in told
+
+
+def test_5_to_9_every_mode_is_read_right(client: Client, tmp_path: Path) -> None:
+    sky = picture()
+    palette = sky.quantize(4)
+    palette.info["transparency"] = 3
+    for name, image in {
+        "p.png": palette,
+        "cmyk.tiff": sky.convert("CMYK"),
+        "rgba.png": sky.convert("RGBA"),
+    }.items():
+        assert (labels_of(client, saved(tmp_path, image, name)) == 1).all(), name
+    for name, image in {
+        "la.png": Image.new("LA", (64, 64), (2, 255)).convert("L"),
+        "deep.png": Image.fromarray(np.full((64, 64), 2, np.uint16)),
+    }.items():
+        assert (labels_of(client, saved(tmp_path, image, name)) == 2).all(), name
+    bits = Image.fromarray(np.eye(64, dtype=bool))
+    path = generate(client, sketch=saved(tmp_path, bits, "bits.png"))[0]
+    conditions = read_png(path).conditions
+    assert conditions is not None
+    np.testing.assert_array_equal(conditions.maps["sketch"], np.eye(64) * 255)
+
+
+def test_10_a_turned_picture_is_upright(client: Client, tmp_path: Path) -> None:
+    turned = Image.fromarray(palette_picture(halves().maps[LABELS], CLASSES)[..., :3])
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise by a quarter for looking at it
+    read = labels_of(client, saved(tmp_path, turned, exif=exif))
+    np.testing.assert_array_equal(read, np.rot90(halves().maps[LABELS], -1))
+
+
+def test_11_of_an_animation_the_first_frame_counts(client: Client, tmp_path: Path) -> None:
+    frames = {"save_all": True, "append_images": [picture(color="#2b5fae")]}
+    assert (labels_of(client, saved(tmp_path, picture(), "film.gif", **frames)) == 1).all()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "empty", "svg"])
+def test_12_and_13_damaged_files_and_no_pictures_are_refused(
+    client: Client, tmp_path: Path, kind: str
+) -> None:
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole, "PNG")
+    content = {"truncated": whole.getvalue()[:2000], "text": b"no picture", "empty": b"", "svg": b"<svg/>"}
+    (tmp_path / "file.png").write_bytes(content[kind])
+    assert "could not be read as a picture" in refusal(client, sketch=handle_file(tmp_path / "file.png"))
+
+
+def test_14_a_decompression_bomb_is_refused_before_it_grows(client: Client, tmp_path: Path) -> None:
+    file = saved(tmp_path, Image.new("1", (13000, 13000)), optimize=True)
+    assert (tmp_path / "picture.png").stat().st_size < 200_000
+    with peak_memory() as grown:
+        assert "million pixels" in refusal(client, label_map=file)
+    assert grown() < 100
+
+
+def test_15_a_label_map_of_another_size_is_resized_to_the_nearest_pixel(
+    client: Client, tmp_path: Path
+) -> None:
+    large = np.kron(halves().maps[LABELS], np.ones((3, 3), np.uint8))
+    read = labels_of(client, saved(tmp_path, Image.fromarray(large, "L")))
+    np.testing.assert_array_equal(read, halves().maps[LABELS])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": "1x4095"}, {"labels": "4x4096"}, {"version": 2}, {"width": 10**9}, {"labels": 7},
+        {"labels": "1x-1"}, {"sketch": "2x4096"}, {"more": 1}, {"revision": None}, {"width": True},
+        {"labels": "1x1," * 10**6 + "1x1"},
+    ],
+)  # fmt: skip
+def test_16_a_canvas_value_that_does_not_add_up_is_refused(client: Client, change: dict[str, Any]) -> None:
+    assert "rawing" in refusal(client, drawing={**canvas_value(), **change})
+
+
+def test_17_unknown_colours_go_to_the_nearest_class_and_are_counted(client: Client, tmp_path: Path) -> None:
+    painted = np.asarray(picture()).copy()
+    painted[:2] += 9
+    path, _, details = generate(client, label_map=saved(tmp_path, Image.fromarray(painted)))
+    assert details["notes"] == ["128 pixels had no class's exact colour and went to the nearest class."]
+
+
+# -- numbers, text, arguments (rows 18 to 24) --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [0, -1, 500, 1.5])
+def test_18_impossible_steps_are_refused(client: Client, steps: float) -> None:
+    assert "steps must be a whole number from 1 to 150" in refusal(client, steps=steps)
+
+
+@pytest.mark.parametrize("field", ["steps", "guidance_scale", "seed", "start", "end", "width"])
+@pytest.mark.parametrize("bad", ["NaN", "Infinity", '"5"', "true", "[1]", '{"a": 1}'])
+def test_19_what_is_no_number_is_refused(url: str, field: str, bad: str) -> None:
+    text = json.dumps({"data": values(**{field: "HERE"})}).replace('"HERE"', bad)
+    answer = httpx.post(f"{url}/gradio_api/call/generate", content=text)
+    if answer.status_code == 200:
+        stream = httpx.get(f"{url}/gradio_api/call/generate/{answer.json()['event_id']}", timeout=60).text
+        assert "event: error" in stream
+        assert "must be" in stream
+    else:
+        assert 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("field", ["steps", "seed", "start", "end"])
+def test_19_null_is_no_number_where_one_is_needed(client: Client, field: str) -> None:
+    assert "must be" in refusal(client, **{field: None})
+
+
+@pytest.mark.parametrize("bad", [{"labels": "x"}, {"labels": float("1e400")}, {"depth": 1}, [1], "x", 3])
+def test_19_so_are_strengths(client: Client, bad: Any) -> None:
+    assert "strength" in refusal(client, strength=bad)
+
+
+def test_20_seeds_have_a_range(client: Client) -> None:
+    for seed in (10**40, 2**32, -2):
+        assert "seed must be" in refusal(client, seed=seed).replace("A seed", "seed")
+    assert generate(client, seed=2**32 - 1)[2]["request"]["seeds"] == [2**32 - 1]
+    assert 0 <= generate(client, seed=-1)[2]["request"]["seeds"][0] < 2**32
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_21_an_endless_prompt_is_refused_whatever_the_page_sends(client: Client, field: str) -> None:
+    assert "shorten it" in refusal(client, **{field: "x" * 10**6})
+
+
+@pytest.mark.parametrize("prompt", ["\x00", "🏔️🌅", "‏גבעות", "\ud800", "a\x00b\x1b[31m", "\u202e\ufeff"])
+def test_22_strange_text_is_no_fault(url: str, prompt: str) -> None:
+    event, told = called(url, values(prompt=prompt))
+    assert event == "complete"
+    assert told[2]["request"]["prompt"] == prompt.encode("utf-8", "replace").decode()
+
+
+@given(st.text(alphabet=st.characters(), max_size=80))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_22_any_text_makes_a_picture(url: str, prompt: str) -> None:
+    assert called(url, values(prompt=prompt))[0] == "complete"
+
+
+def test_23_markup_in_an_error_is_text(client: Client) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    told = refusal(client, scheduler=evil)
+    assert evil not in told
+    assert "&lt;img" in told
+
+
+@pytest.mark.parametrize("data", [[], ["a"], values() + ["more"], None, "x"])
+def test_24_missing_and_further_arguments_are_an_error(url: str, data: Any) -> None:
+    event, told = called(url, data)
+    assert event == "error" or event.startswith("HTTP 4"), (event, told)
+
+
+# -- intruders (rows 25 to 29, and what Gradio leaves open) ------------------------------------------------
+
+
+def file_data(path: str, link: str | None = None) -> dict[str, Any]:
+    return {"path": path, "url": link, "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        file_data("/etc/passwd"), file_data("../../../etc/passwd"), file_data("file:///etc/passwd"),
+        file_data("http://127.0.0.1:1/x.png"), file_data("http://169.254.169.254/latest/meta-data"),
+        file_data("x.png", "http://127.0.0.1:1/x.png"), "/etc/passwd", {"path": None}, 7, ["/etc/passwd"],
+    ],
+)  # fmt: skip
+def test_26_and_27_files_of_the_server_and_of_others_are_not_opened(url: str, payload: Any) -> None:
+    event, told = called(url, values(label_map=payload))
+    assert event != "complete"
+    assert "root:" not in json.dumps(told)
+
+
+def test_28_a_data_url_is_no_way_around(url: str) -> None:
+    content = io.BytesIO()
+    Image.new("L", (64, 64), 1).save(content, "PNG")
+    link = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+    for payload in (file_data(link), file_data("x.png", link), {"url": link}, link):
+        assert called(url, values(label_map=payload))[0] != "complete"
+
+
+def test_29_an_oversize_upload_is_refused(url: str) -> None:
+    big = {"files": ("big.png", b"\0" * 21_000_000, "image/png")}
+    assert httpx.post(f"{url}/gradio_api/upload", files=big, timeout=60).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/gradio_api/file=/etc/passwd", "/gradio_api/file=../../etc/passwd", "/gradio_api/file=/work/x/../../etc/passwd",
+     "/gradio_api/proxy=http://127.0.0.1:1/", "/docs", "/redoc", "/openapi.json", "/gradio_api/openapi.json",
+     "/monitoring", "/monitoring/summary", "/gradio_api/monitoring/summary"],
+)  # fmt: skip
+def test_no_file_of_the_server_no_proxy_no_monitoring_no_documentation_pages(url: str, path: str) -> None:
+    answer = httpx.get(url + path)
+    assert answer.status_code >= 400, answer.text[:200]
+    assert "root:" not in answer.text
+
+
+def test_the_repository_itself_is_not_served(url: str) -> None:
+    assert httpx.get(f"{url}/gradio_api/file={ROOT / 'app.py'}").status_code >= 400
+
+
+def test_the_way_around_the_queue_is_closed(url: str, pipeline: Paced) -> None:
+    for route in ("run", "api"):
+        answer = httpx.post(f"{url}/gradio_api/{route}/generate", json={"data": values()}, timeout=30)
+        assert answer.status_code >= 400
+    assert pipeline.begun == []
+
+
+def test_other_origins_are_turned_away(url: str) -> None:
+    evil = {"Origin": "http://evil.example"}
+    answer = httpx.get(f"{url}/config", headers=evil)
+    assert answer.headers.get("access-control-allow-origin") not in ("*", "http://evil.example")
+
+
+def test_uploaded_markup_comes_back_as_a_download(url: str) -> None:
+    for name, kind in (("x.html", "text/html"), ("x.svg", "image/svg+xml")):
+        files = {"files": (name, b"<svg onload=alert(1)></svg>", kind)}
+        path = httpx.post(f"{url}/gradio_api/upload", files=files).json()[0]
+        answer = httpx.get(f"{url}/gradio_api/file={path}")
+        assert answer.headers["content-disposition"].startswith("attachment")
+
+
+def test_text_in_an_uploaded_picture_does_not_come_back(client: Client, tmp_path: Path) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    secret = PngInfo()
+    secret.add_text("Comment", "secret")
+    path = generate(client, label_map=saved(tmp_path, picture(), pnginfo=secret))[0]
+    assert set(Image.open(path).text) == {"mcm"}  # type: ignore[attr-defined]
+    assert b"secret" not in Path(path).read_bytes()
+
+
+# -- faults ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(MemoryError("secret"), "not enough memory"), (RuntimeError("secret"), "Something broke"), (KeyError("secret"), "Something broke")],
+)  # fmt: skip
+def test_after_a_fault_there_are_words_and_the_next_request_works(
+    client: Client, pipeline: Paced, fault: Exception, told: str
+) -> None:
+    def fail() -> None:
+        raise fault
+
+    pipeline.fault = fail
+    answer = refusal(client)
+    assert told in answer
+    assert "secret" not in answer
+    pipeline.fault = lambda: None
+    assert generate(client)[0]
+
+
+def test_numbers_that_run_away_are_an_error_and_no_black_picture(client: Client, models: Models) -> None:
+    modulator = models.default.pipeline.modulator
+    assert modulator is not None
+    bias = modulator.trunk.conv_out.bias
+    kept = bias.detach().clone()
+    bias.data.fill_(float("nan"))
+    try:
+        assert "not finite" in refusal(client, drawing=canvas_value())
+    finally:
+        bias.data.copy_(kept)
+    assert generate(client, drawing=canvas_value())[0]
+
+
+def test_a_request_has_a_deadline(client: Client, models: Models, pipeline: Paced) -> None:
+    pipeline.pause_s, models.engine.deadline_s = 0.1, 0.3
+    try:
+        assert "Stopped after 0.3 seconds" in refusal(client, steps=50)
+    finally:
+        models.engine.deadline_s = 300.0
+
+
+# -- crowds ------------------------------------------------------------------------------------------------
+
+
+def test_sixteen_clients_at_once_each_get_the_picture_of_their_seed(
+    url: str, models: Models, pipeline: Paced
+) -> None:
+    def ask(seed: int) -> bytes:
+        own = Client(url, verbose=False)
+        return Path(
+            generate(own, seed=seed, steps=4, prompt=f"lake {seed}", drawing=canvas_value())[0]
+        ).read_bytes()
+
+    seeds = range(100, 116)
+    with ThreadPoolExecutor(16) as crowd:
+        together = dict(zip(seeds, crowd.map(ask, seeds), strict=True))
+    assert pipeline.most_active == 1
+    assert {seed: ask(seed) for seed in seeds} == together
+    assert len(set(together.values())) == 16
+
+
+def test_beyond_the_line_a_request_is_refused_at_once_with_words(
+    url: str, models: Models, pipeline: Paced
+) -> None:
+    pipeline.pause_s = 0.15
+    client = Client(url, verbose=False)
+    first = client.submit(seed=0, steps=100, api_name="/generate")
+    until(lambda: models.engine.running == 1)
+    line = [client.submit(seed=seed, steps=1, api_name="/generate") for seed in range(1, MAX_WAITING + 1)]
+    until(lambda: models.engine.waiting == MAX_WAITING)
+    started = time.monotonic()
+    told = [refusal(client, seed=seed) for seed in (50, 51, 52)]
+    assert time.monotonic() - started < 5
+    assert all(f"{MAX_WAITING} requests are waiting already" in one for one in told)
+    pipeline.pause_s = 0.0
+    assert all(job.result(timeout=120)[0] for job in [first, *line])
+
+
+def test_a_waiting_request_is_told_its_place(url: str, models: Models, pipeline: Paced) -> None:
+    pipeline.pause_s = 0.1
+    client = Client(url, verbose=False)
+    jobs = [client.submit(seed=seed, steps=8, api_name="/generate") for seed in range(3)]
+    for job in jobs:
+        job.result(timeout=60)
+    places = [{out[2]["place"] for out in job.outputs() if "place" in (out[2] or {})} for job in jobs]
+    assert sorted(map(sorted, places)) == [[], [1], [1, 2]]
+
+
+def test_who_goes_away_gives_the_place_free(url: str, models: Models, pipeline: Paced) -> None:
+    pipeline.pause_s = 0.2
+    answer = httpx.post(f"{url}/gradio_api/call/generate", json={"data": values(steps=150)}).json()
+    with httpx.stream("GET", f"{url}/gradio_api/call/generate/{answer['event_id']}", timeout=30) as stream:
+        next(stream.iter_lines())
+        until(lambda: models.engine.running == 1)
+    until(lambda: models.engine.running == 0, patience_s=3.0)
+
+
+def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, "this did not become true in time"
+        time.sleep(0.02)
+
+
+# -- a long time -------------------------------------------------------------------------------------------
+
+
+def test_memory_threads_and_files_are_back_after_many_runs(url: str, models: Models, pipeline: Paced) -> None:
+    process = psutil.Process()
+
+    def soak(count: int) -> None:
+        client = Client(url, verbose=False)
+        for seed in range(count):
+            job = client.submit(seed=seed, steps=2, drawing=canvas_value(), api_name="/generate")
+            job.cancel() if seed % 5 == 4 else job.result(timeout=60)
+        pipeline.calm()
+
+    soak(30)
+    gc.collect()
+    before, files = process.memory_info().rss, process.num_fds()
+    soak(100)
+    gc.collect()
+    assert (process.memory_info().rss - before) / 2**20 < 12
+    assert process.num_fds() < files + 20
+    assert threading.active_count() < 120
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], float]]:
+    """grown() -> by how many megabytes this process, which serves too, was larger at its largest."""
+    process, ended = psutil.Process(), threading.Event()
+    start = top = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal top
+        while not ended.wait(0.005):
+            top = max(top, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: (top - start) / 2**20
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def test_on_sigterm_the_program_ends_after_the_running_picture(sd_folder: Path) -> None:
+    command = [sys.executable, "app.py", "--base", str(sd_folder)]
+    program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, bufsize=1)
+    try:
+        assert program.stdout is not None
+        address = next(line.split()[-1] for line in program.stdout if "http://" in line)
+        job = Client(address, verbose=False).submit(seed=1, steps=60, api_name="/generate")
+        until(lambda: bool(job.outputs()))
+        program.send_signal(signal.SIGTERM)
+        assert job.result(timeout=30)[0]
+        assert program.wait(timeout=30) == 0
+    finally:
+        program.kill()

@@ -1,0 +1,369 @@
+"""Pairs as they are read, checked, varied and dealt out to steps; the loss's equations."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mcm_core.base import Base
+from mcm_core.conditions import InputError, LabelClass, Modality
+from mcm_core.modulation import from_epsilon, to_x0
+from mcm_core.training import objective
+from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
+from mcm_core.training.cache import encode, file_pairs, stored_pairs, to_signed
+from mcm_core.training.data import Layout, checked_pairs, open_classes, open_rows, read_pair
+from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+from tests.pairs import COLORS, build_pairs, draw, read_lines, write_lines
+
+LABELS, SKETCH = Modality("labels", "labels"), Modality("sketch", "image")
+LAYOUT = Layout((64, 64), (LABELS, SKETCH), tuple(LabelClass(name, "#000000") for name in "abc"))
+ABAR = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012).alphas_cumprod
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def silent(what: str, done: int, total: int) -> None: ...
+
+
+# -- the objective -----------------------------------------------------------------------------------------
+
+
+def test_noise_is_added_as_the_scheduler_adds_it() -> None:
+    x_0, noise, t = torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])
+    scheduler = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    expected = scheduler.add_noise(x_0, noise, t)
+    torch.testing.assert_close(objective.add_noise(x_0, noise, ABAR[t]), expected)
+
+
+def test_the_v_weighting_is_the_error_in_v() -> None:
+    t = torch.tensor([3, 400, 950])
+    alpha, sigma = (x.view(-1, 1, 1, 1) for x in (ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()))
+    sample, noise, error = (torch.randn(3, 4, 8, 8, dtype=torch.float64) for _ in range(3))
+    in_v = [from_epsilon(eps, sample, alpha, sigma, "v_prediction") for eps in (noise + error, noise)]
+    weighted = objective.WEIGHTINGS["v"](ABAR[t]) * objective.errors(noise + error, noise)
+    torch.testing.assert_close(weighted, objective.errors(*in_v), rtol=1e-4, atol=0)
+
+
+def test_the_x0_weighting_is_the_error_in_x0_up_to_its_cap() -> None:
+    t = torch.tensor([3, 400, 600])
+    alpha, sigma = (x.view(-1, 1, 1, 1) for x in (ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()))
+    sample, noise, error = (torch.randn(3, 4, 8, 8, dtype=torch.float64) for _ in range(3))
+    in_x0 = [to_x0(eps, sample, alpha, sigma, "epsilon") for eps in (noise + error, noise)]
+    weighted = objective.WEIGHTINGS["x0"](ABAR[t]) * objective.errors(noise + error, noise)
+    torch.testing.assert_close(weighted, objective.errors(*in_x0), rtol=1e-4, atol=0)
+    assert objective.WEIGHTINGS["x0"](ABAR).max() == objective.X0_CAP
+
+
+def test_min_snr_agrees_with_diffusers() -> None:
+    scheduler = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    snr = compute_snr(scheduler, torch.arange(1000))
+    expected = torch.minimum(snr, torch.tensor(5.0)) / snr
+    torch.testing.assert_close(objective.WEIGHTINGS["min-snr"](ABAR), expected)
+
+
+@pytest.mark.parametrize("weighting", objective.WEIGHTINGS)
+@pytest.mark.parametrize("density", objective.DENSITIES)
+def test_weights_have_mean_one_where_timesteps_fall(weighting: str, density: str) -> None:
+    table = objective.weights(weighting, ABAR, density, 0, 1000)
+    u = torch.rand(200_000, generator=torch.Generator().manual_seed(0))
+    drawn = objective.draw_timesteps(u, density, 0, 1000)
+    assert table[drawn].mean().item() == pytest.approx(1, abs=0.03)
+
+
+@given(
+    st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=1), st.sampled_from([*objective.DENSITIES])
+)
+def test_timesteps_stay_in_their_window(numbers: list[float], density: str) -> None:
+    first, last = objective.allowed_timesteps(ABAR, (0.25, 0.5))
+    assert (first, last) == (500, 750)
+    drawn = objective.draw_timesteps(torch.tensor(numbers), density, first, last)
+    assert ((drawn >= first) & (drawn < last)).all()
+
+
+def test_timesteps_without_signal_are_never_drawn() -> None:
+    abar = torch.linspace(1, 0, 1000).square()
+    first, last = objective.allowed_timesteps(abar)
+    assert first == 0
+    assert abar[last - 1] >= objective.SMALLEST_ABAR > abar[last]
+
+
+# -- freehand ----------------------------------------------------------------------------------------------
+
+
+@given(SEEDS)
+def test_unpainting_takes_away_and_never_repaints(seed: int) -> None:
+    labels = draw(1, 64)[1]
+    before = labels.copy()
+    unpainted = unpaint(labels, np.random.default_rng(seed))
+    assert ((unpainted == 0) | (unpainted == labels)).all()
+    assert np.array_equal(labels, before)
+
+
+@given(SEEDS)
+def test_a_scrawled_sketch_is_strokes_and_paper(seed: int) -> None:
+    sketch = 255 - draw(2, 64)[2]
+    before = sketch.copy()
+    scrawled = scrawl(sketch, np.random.default_rng(seed))
+    assert set(np.unique(scrawled)) <= {0, 255}
+    assert scrawled.shape == sketch.shape
+    assert scrawled.dtype == np.uint8
+    assert np.array_equal(sketch, before)
+
+
+def test_variations_do_vary() -> None:
+    _, labels, sketch = draw(3, 64)
+    sketch = 255 - sketch
+    made = [np.random.default_rng(seed) for seed in range(40)]
+    assert sum(not np.array_equal(unpaint(labels, one), labels) for one in made) >= 30
+    assert sum(not np.array_equal(scrawl(sketch, one), sketch) for one in made) >= 30
+
+
+def test_modalities_are_dropped_at_the_stated_rates() -> None:
+    random, rates = np.random.default_rng(0), Rates(keep_all=0.1, drop_all=0.1, drop_each=0.5)
+    kept = np.array([kept_modalities(np.array([True, True]), rates, random) for _ in range(20_000)])
+    # in the remaining 0.8: (both, first, second) with 1/4 each, and 1/4 in which the one that stays is drawn
+    assert (~kept).all(axis=1).mean() == pytest.approx(0.1, abs=0.01)
+    assert kept.all(axis=1).mean() == pytest.approx(0.1 + 0.8 / 4, abs=0.01)
+    assert kept.mean(axis=0) == pytest.approx([0.6, 0.6], abs=0.01)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=4), SEEDS)
+def test_a_map_that_is_not_there_is_never_kept(available: list[bool], seed: int) -> None:
+    there = np.array(available)
+    kept = kept_modalities(there, Rates(drop_all=0), np.random.default_rng(seed))
+    assert not (kept & ~there).any()
+    assert kept.any() == there.any()
+
+
+# -- reading and checking ----------------------------------------------------------------------------------
+
+
+def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = open_rows(str(build_pairs(tmp_path, 2)), LAYOUT)
+    pair = read_pair(rows[1], LAYOUT)
+    picture, labels, sketch = draw(1, 64)
+    assert np.array_equal(pair.picture, picture)
+    assert np.array_equal(pair.maps["labels"], labels)
+    assert np.array_equal(pair.maps["sketch"], 255 - sketch)
+    assert pair.text == "a pond, dusk"
+
+
+def test_palette_ids_are_read_and_missing_maps_are_absent(tmp_path: Path) -> None:
+    build_pairs(tmp_path, 1, sketch=None)
+    labels = Image.fromarray(draw(0, 64)[1]).convert("P")
+    labels.putpalette(COLORS.tobytes())
+    labels.putdata(draw(0, 64)[1].ravel().tolist())
+    labels.save(tmp_path / "labels" / "0.png")
+    assert Image.open(tmp_path / "labels" / "0.png").mode == "P"
+    pair = read_pair(open_rows(str(tmp_path), LAYOUT)[0], LAYOUT)
+    assert set(pair.maps) == {"labels"}
+    assert np.array_equal(pair.maps["labels"], draw(0, 64)[1])
+
+
+def test_larger_pictures_are_cut_to_their_middle(tmp_path: Path) -> None:
+    build_pairs(tmp_path, 1)
+    wide = np.concatenate(
+        [np.full((64, 32, 3), 9, np.uint8), draw(0, 64)[0], np.full((64, 32, 3), 9, np.uint8)], 1
+    )
+    Image.fromarray(wide).save(tmp_path / "images" / "0.png")
+    rows = open_rows(str(tmp_path), Layout((64, 64), ()))
+    assert np.array_equal(read_pair(rows[0], Layout((64, 64), ())).picture, draw(0, 64)[0])
+
+
+def spoil(folder: Path, problem: str) -> None:
+    """Make line 2 of the data bad in one way."""
+    lines = read_lines(folder)
+    if problem == "missing picture":
+        (folder / "images" / "1.png").unlink()
+    elif problem == "missing map":
+        (folder / "labels" / "1.png").unlink()
+    elif problem == "another size":
+        Image.fromarray(draw(1, 32)[1]).save(folder / "labels" / "1.png")
+    elif problem == "unknown id":
+        Image.fromarray(np.full((64, 64), 9, np.uint8)).save(folder / "labels" / "1.png")
+    elif problem == "colour map":
+        Image.fromarray(draw(1, 64)[0]).save(folder / "labels" / "1.png")
+    elif problem == "truncated picture":
+        path = folder / "images" / "1.png"
+        path.write_bytes(path.read_bytes()[:100])
+    elif problem == "empty caption":
+        lines[1]["text"] = "  "
+    write_lines(folder, lines)
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ("missing picture", r"images/1\.png is missing"),
+        ("missing map", r"labels/1\.png is missing"),
+        ("another size", "labels map is 32 x 32, its picture 64 x 64"),
+        ("unknown id", "id 9, the last class is 3"),
+        ("colour map", "has mode RGB"),
+        ("truncated picture", r"images/1\.png cannot be used"),
+        ("empty caption", "the caption is empty"),
+    ],
+)
+def test_each_problem_names_its_line(tmp_path: Path, problem: str, told: str) -> None:
+    spoil(build_pairs(tmp_path, 3), problem)
+    pairs = checked_pairs(open_rows(str(tmp_path), LAYOUT), LAYOUT, needs_text=True)
+    with pytest.raises(InputError, match=f"metadata.jsonl line 2: .*{told}"):
+        list(pairs)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    build_pairs(tmp_path, 3)
+    for name in ("0", "2"):
+        (tmp_path / "images" / f"{name}.png").unlink()
+    with pytest.raises(InputError, match=r"(?s)line 1: .*line 3: "):
+        list(checked_pairs(open_rows(str(tmp_path), LAYOUT), LAYOUT, needs_text=True))
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"text": "no picture"}'])
+def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
+    build_pairs(tmp_path, 1)
+    with (tmp_path / "metadata.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputError, match=r"metadata\.jsonl line 2"):
+        open_rows(str(tmp_path), LAYOUT)
+
+
+def test_bad_sources_and_classes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="no rows"):
+        open_rows(str(tmp_path), LAYOUT)
+    with pytest.raises(InputError, match="is a file"):
+        open_rows(str(tmp_path / "metadata.jsonl"), LAYOUT)
+    with pytest.raises(InputError, match="Cannot open"):
+        open_rows(str(tmp_path / "nothing" / "here"), LAYOUT)
+    (tmp_path / "classes.json").write_text('{"sky": 1}')
+    with pytest.raises(InputError, match=r"classes\.json must read"):
+        open_classes(str(tmp_path))
+
+
+def test_a_dataset_of_the_hub_layout_gives_the_same_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = build_pairs(tmp_path / "pairs", 2)
+    lines = read_lines(folder)
+    columns = {
+        "image": [str(folder / line["file_name"]) for line in lines],
+        "text": [line["text"] for line in lines],
+        "segmentation": [str(folder / line["labels"]) for line in lines],
+        "sketch": [None, str(folder / lines[1]["sketch"])],
+    }
+    table = datasets.Dataset.from_dict(columns)
+    for name in ("image", "segmentation", "sketch"):
+        table = table.cast_column(name, datasets.Image())
+    (tmp_path / "hub").mkdir()
+    table.to_parquet(tmp_path / "hub" / "train-00000-of-00001.parquet")
+    layout = Layout(LAYOUT.size, LAYOUT.modalities, LAYOUT.classes, {"labels": "segmentation"})
+    rows = open_rows(str(tmp_path / "hub"), layout)
+    mine = read_pair(open_rows(str(folder), LAYOUT)[1], LAYOUT)
+    its = read_pair(rows[1], layout)
+    assert np.array_equal(mine.picture, its.picture)
+    assert its.maps.keys() == mine.maps.keys()
+    assert all(np.array_equal(mine.maps[name], its.maps[name]) for name in mine.maps)
+    assert set(read_pair(rows[0], layout).maps) == {"labels"}
+
+
+# -- the cache ---------------------------------------------------------------------------------------------
+
+
+def test_stored_latents_are_those_of_the_picture_and_of_its_mirror_image(
+    tmp_path: Path, sd_folder: Path
+) -> None:
+    base = Base.from_pretrained(sd_folder)
+    rows = open_rows(str(build_pairs(tmp_path / "pairs", 3)), LAYOUT)
+    pairs = stored_pairs(tmp_path / "cache", rows, LAYOUT, lambda: base, True, silent)
+    picture, labels, _ = draw(2, 64)
+    for flip in (False, True):
+        seen = picture[:, ::-1] if flip else picture
+        latents, maps = pairs.get(2, flip)
+        expected = encode(base, to_signed(seen)[None])[0].numpy()
+        np.testing.assert_allclose(latents, expected, rtol=2e-3, atol=2e-3)
+        assert np.array_equal(maps["labels"], labels[:, ::-1] if flip else labels)
+    assert not np.allclose(pairs.get(2, True)[0], pairs.get(2, False)[0], atol=0.05)
+
+
+def test_a_filled_cache_is_used_as_it_is(tmp_path: Path, sd_folder: Path) -> None:
+    base = Base.from_pretrained(sd_folder)
+    rows = open_rows(str(build_pairs(tmp_path / "pairs", 2)), LAYOUT)
+    stored_pairs(tmp_path / "cache", rows, LAYOUT, lambda: base, True, silent)
+
+    def never() -> Base:
+        raise AssertionError("encoded again")
+
+    again = stored_pairs(tmp_path / "cache", rows, LAYOUT, never, True, silent)
+    assert list(again.texts) == ["a pond, noon", "a pond, dusk"]
+
+
+# -- batches -----------------------------------------------------------------------------------------------
+
+
+def plan(**changes: object) -> Plan:
+    settings = {
+        "indices": tuple(range(10)),
+        "batch_size": 4,
+        "modalities": LAYOUT.modalities,
+        "size": (64, 64),
+    }
+    return Plan(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_an_epoch_over_two_ranks_sees_each_pair_once() -> None:
+    plans = [plan(indices=tuple(range(100, 116)), rank=rank, processes=2) for rank in range(2)]
+    for epoch in range(3):
+        steps = (2 * epoch, 2 * epoch + 1)
+        seen = [index for step in steps for one in plans for index in batch_indices(one, step)]
+        assert sorted(seen) == list(range(100, 116))
+
+
+def test_a_batch_depends_on_seed_step_and_rank_alone(tmp_path: Path) -> None:
+    pairs = file_pairs(open_rows(str(build_pairs(tmp_path, 10)), LAYOUT), LAYOUT, True, silent)
+    batches = Batches(pairs, plan())
+    first = batches[5]
+    batches[4]
+    again = Batches(pairs, plan())[5]
+    others = [Batches(pairs, plan(seed=1))[5], batches[6], Batches(pairs, plan(rank=1, processes=2))[5]]
+    assert torch.equal(first.pictures, again.pictures)
+    assert all(torch.equal(first.maps[name], again.maps[name]) for name in first.maps)
+    assert (first.texts, first.moment, first.noise_seed) == (again.texts, again.moment, again.noise_seed)
+    assert all(first.noise_seed != other.noise_seed for other in others)
+
+
+def test_exact_batches_hold_the_pairs_as_they_are(tmp_path: Path) -> None:
+    pairs = file_pairs(open_rows(str(build_pairs(tmp_path, 10)), LAYOUT), LAYOUT, True, silent)
+    batch = Batches(pairs, plan(rates=EXACT))[0]
+    for place, index in enumerate(batch_indices(plan(), 0)):
+        picture, labels, sketch = draw(index, 64)
+        assert np.array_equal(batch.pictures[place].numpy(), to_signed(picture))
+        assert np.array_equal(batch.maps["labels"][place].numpy(), labels)
+        assert np.array_equal(batch.maps["sketch"][place, 0].numpy(), 255 - sketch)
+    assert all((there == 1).all() for there in batch.presence.values())
+    assert all(batch.texts)
+
+
+def test_held_out_pairs_are_never_trained_on() -> None:
+    trained, held_out = split(100, 64, seed=0)
+    assert len(held_out) == 10
+    assert sorted(trained + held_out) == list(range(100))
+    assert split(5, 64, seed=0)[1] == ()
+
+
+def test_what_is_published_is_plain_json(tmp_path: Path) -> None:
+    from mcm_core.training.options import parse
+
+    build_pairs(tmp_path / "pairs", 1)
+    options = parse(["--base", "someone/base", "--data", str(tmp_path / "pairs"), "--out", str(tmp_path)])
+    text = json.dumps(options.public())
+    assert str(tmp_path.parent) not in text
+    assert json.loads(text)["base"] == "someone/base"

@@ -1,0 +1,435 @@
+"""Uploaded pictures: every kind of file becomes RGB, and every kind of drawing becomes conditions."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageDraw
+
+from mcm_core.conditions import LABELS, SKETCH, InputError, LabelClass
+from mcm_core.palette import overlay, palette_picture, read_palette
+from mcm_core.picture_files import open_picture, to_rgb
+from mcm_core.sketches import edges, sketch_picture
+from mcm_core.uploads import from_map, from_upload, guess_kind
+
+CLASSES = (
+    LabelClass("sky", "#8ec1ef"),
+    LabelClass("cloud", "#f2f4f7"),
+    LabelClass("hill", "#6a9a4c"),
+    LabelClass("sea", "#2b5fae"),
+)
+MODES = [
+    "1",
+    "L",
+    "P",
+    "RGB",
+    "RGBA",
+    "CMYK",
+    "YCbCr",
+    "HSV",
+    "LAB",
+    "I",
+    "F",
+    "LA",
+    "PA",
+    "La",
+    "RGBa",
+    "RGBX",
+]
+DEEP = ["I;16", "I;16L", "I;16B"]
+ORIENTATION = 0x0112
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def pixel(image: Image.Image) -> list[int]:
+    return to_rgb(image)[0, 0].tolist()
+
+
+def layout() -> np.ndarray:
+    """48 x 64 ids: all four classes and an unpainted corner."""
+    labels = np.repeat(np.array([1, 2, 3, 4], np.uint8), 12)[:, None].repeat(64, axis=1)
+    labels[:12, :16] = 0
+    return labels
+
+
+def drawing(paper: object, stroke: object, mode: str = "RGB", width: int = 2) -> Image.Image:
+    image = Image.new(mode, (96, 80), paper)  # type: ignore[arg-type]
+    draw = ImageDraw.Draw(image)
+    draw.line([(8, 60), (40, 20), (88, 66)], fill=stroke, width=width)  # type: ignore[arg-type]
+    draw.ellipse([60, 8, 80, 28], outline=stroke, width=width)  # type: ignore[arg-type]
+    return image
+
+
+def photo() -> Image.Image:
+    """A dark disc on a bright, noisy slope."""
+    y, x = np.mgrid[:160, :200]
+    gray = 150 + x * 0.3 + np.random.default_rng(3).normal(0, 3, x.shape)
+    gray[np.hypot(x - 100, y - 80) < 50] -= 110
+    return Image.fromarray(np.clip(gray, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+class TestToRgb:
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.sampled_from(MODES + DEEP), st.integers(1, 40), st.integers(1, 40), st.integers(0, 9), st.data()
+    )
+    def test_any_mode_size_and_orientation_is_rgb(
+        self, mode: str, width: int, height: int, orientation: int, data: st.DataObject
+    ) -> None:
+        values = data.draw(st.binary(min_size=8, max_size=8))
+        image = Image.new(mode, (width, height))
+        image.frombytes((values * (len(image.tobytes()) // 8 + 1))[: len(image.tobytes())])
+        image.getexif()[ORIENTATION] = orientation
+        rgb = to_rgb(image)
+        assert rgb.dtype == np.uint8
+        assert rgb.shape == (
+            (width, height, 3) if orientation >= 5 and orientation <= 8 else (height, width, 3)
+        )
+
+    def test_turns_as_the_camera_was_held(self) -> None:
+        picture = np.zeros((16, 32, 3), np.uint8)
+        picture[:8, :16] = (255, 0, 0)
+        lying = Image.fromarray(np.rot90(picture).copy())  # orientation 6: turn by 90 degrees clockwise
+        for form in ("PNG", "TIFF"):
+            exif = Image.Exif()
+            exif[ORIENTATION] = 6
+            assert np.array_equal(to_rgb(open_picture(encoded(lying, form, exif=exif))), picture), form
+
+    def test_damaged_exif_is_ignored(self) -> None:
+        image = Image.new("RGB", (16, 16), "red")
+        for exif in (b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0garbage", b"\0"):
+            assert pixel(open_picture(encoded(image, exif=exif))) == [255, 0, 0]
+
+    def test_transparency_becomes_white(self) -> None:
+        assert pixel(Image.new("RGBA", (8, 8), (0, 0, 0, 0))) == [255, 255, 255]
+        assert pixel(Image.new("LA", (8, 8), (0, 0))) == [255, 255, 255]
+        assert pixel(Image.new("RGBA", (8, 8), (0, 0, 0, 128))) == [127, 127, 127]
+        assert pixel(Image.new("RGBA", (8, 8), (9, 8, 7, 255))) == [9, 8, 7]
+
+    def test_transparent_palette_entries_and_color_keys_become_white(self) -> None:
+        image = Image.new("P", (8, 8), 1)
+        image.putpalette([9, 9, 9, 200, 0, 0])
+        assert pixel(open_picture(encoded(image))) == [200, 0, 0]
+        assert pixel(open_picture(encoded(image, transparency=1))) == [255, 255, 255]
+        assert pixel(open_picture(encoded(image, transparency=b"\xff\x00"))) == [255, 255, 255]
+        key = Image.new("RGB", (8, 8), (1, 2, 3))
+        assert pixel(open_picture(encoded(key, transparency=(1, 2, 3)))) == [255, 255, 255]
+
+    def test_sixteen_bits_are_scaled_not_clipped(self) -> None:
+        ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(16, axis=0)
+        read = to_rgb(open_picture(encoded(Image.fromarray(ramp))))
+        assert np.array_equal(read[..., 0], np.arange(256)[None].repeat(16, axis=0))
+
+    @pytest.mark.parametrize(
+        ("mode", "value", "gray"),
+        [
+            *[
+                ("1", 1, 255),
+                ("L", 77, 77),
+                ("I", 77, 77),
+                ("I", 25700, 100),
+                ("F", 0.2, 51),
+                ("F", 77.0, 77),
+            ],
+            *[("F", float("nan"), 0), ("F", float("inf"), 0)],
+        ],
+    )
+    def test_gray_of_other_depths(self, mode: str, value: float, gray: int) -> None:
+        assert pixel(Image.new(mode, (8, 8), value)) == [gray] * 3
+
+    def test_values_beyond_any_usual_range_keep_their_order(self) -> None:
+        image = Image.fromarray(np.array([[-1000, 0, 1000]], np.int32))
+        assert to_rgb(image)[0, :, 0].tolist() == [0, 128, 255]
+
+    def test_cmyk(self) -> None:
+        assert pixel(Image.new("CMYK", (8, 8), (0, 255, 255, 0))) == [255, 0, 0]
+
+    def test_the_first_frame_of_an_animation(self) -> None:
+        frames = [Image.new("RGB", (16, 16), color) for color in ("#ff0000", "#00ff00")]
+        for form in ("GIF", "PNG", "WEBP"):
+            options = {"lossless": True} if form == "WEBP" else {}
+            data = encoded(frames[0], form, save_all=True, append_images=frames[1:], **options)
+            later = Image.open(io.BytesIO(data))
+            later.seek(1)
+            assert pixel(open_picture(data)) == [255, 0, 0]
+            assert pixel(later) == [255, 0, 0]
+
+
+def huge_png(side: int) -> bytes:
+    """A valid gray PNG of side x side pixels, made row by row."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer, row = zlib.compressobj(9), bytes(side + 1)
+    rows = b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()])
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("size", [(1, 1), (7, 64), (20000, 1), (20000, 20), (64, 1100)])
+    def test_sizes_that_are_no_drawing(self, size: tuple[int, int]) -> None:
+        image = Image.new("L", size)
+        with pytest.raises(InputError, match="pixels"):
+            open_picture(encoded(image))
+        with pytest.raises(InputError, match="pixels"):
+            from_upload(image, CLASSES)
+
+    @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
+    def test_truncated_files(self, form: str) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        data = encoded(Image.fromarray(noise), form)
+        for keep in (1, 10, len(data) // 2):
+            with pytest.raises(InputError, match="damaged"):
+                open_picture(data[:keep])
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP"]), st.data())
+    def test_damaged_files_are_read_or_refused(self, form: str, data: st.DataObject) -> None:
+        file = bytearray(encoded(photo().resize((24, 24)), form))
+        for _ in range(data.draw(st.integers(1, 8))):
+            file[data.draw(st.integers(0, len(file) - 1))] = data.draw(st.integers(0, 255))
+        try:
+            image = open_picture(bytes(file))
+        except InputError:
+            return
+        assert to_rgb(image).shape[2] == 3
+
+    @given(st.binary(max_size=200))
+    def test_bytes_that_are_no_picture(self, data: bytes) -> None:
+        with pytest.raises(InputError, match="damaged or of another kind"):
+            open_picture(data)
+
+    def test_vector_and_document_formats_are_not_opened(self) -> None:
+        for data in (
+            encoded(Image.new("RGB", (16, 16)), "EPS"),
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        ):
+            with pytest.raises(InputError, match="another kind"):
+                open_picture(data)
+
+    def test_missing_files_and_folders(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="no file nothing"):
+            open_picture(tmp_path / "nothing.png")
+        with pytest.raises(InputError, match="could not be read"):
+            open_picture(tmp_path)
+
+    def test_warnings_as_errors_do_not_change_the_answer(self) -> None:
+        header = huge_png(13000)[:200]
+        for filters in ("error", "ignore"):
+            with warnings.catch_warnings():
+                warnings.simplefilter(filters)
+                with pytest.raises(InputError, match="million pixels"):
+                    open_picture(header)  # Pillow itself only warns of such a size
+
+    def test_a_bomb_is_refused_in_less_than_100_mb(self, tmp_path: Path) -> None:
+        (tmp_path / "bomb.png").write_bytes(huge_png(13000))
+        program = (
+            "import resource, sys\n"
+            "from mcm_core.picture_files import InputError, open_picture\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "before = peak()\n"
+            "try:\n    open_picture(sys.argv[1])\n"
+            "except InputError as error:\n    print(peak() - before, error)\n"
+        )
+        command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "bomb.png")]
+        kilobytes, message = subprocess.check_output(command, text=True).split(" ", 1)
+        assert int(kilobytes) < 100_000
+        assert "50 million pixels" in message
+
+
+class TestPalette:
+    @given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 4)))
+    def test_round_trip(self, labels: np.ndarray) -> None:
+        picture = Image.fromarray(palette_picture(labels, CLASSES))
+        for image in (picture, picture.convert("RGB"), open_picture(encoded(picture))):
+            read, moved = read_palette(image, CLASSES)
+            assert np.array_equal(read, labels)
+            assert moved == 0
+
+    def test_a_white_class_is_no_void(self) -> None:
+        classes = (LabelClass("snow", "#ffffff"),)
+        labels = np.ones((8, 8), np.uint8)
+        labels[0] = 0
+        read, moved = read_palette(Image.fromarray(palette_picture(labels, classes)), classes)
+        assert np.array_equal(read, labels)
+        assert moved == 0
+
+    def test_unknown_colors_go_to_the_nearest_class_and_are_counted(self) -> None:
+        picture = palette_picture(layout(), CLASSES)[..., :3].copy()
+        picture[30:32, 10:15] = (0x6A, 0x9A, 0x50)  # a shade beside hill
+        drawn = from_upload(Image.fromarray(picture), CLASSES)
+        assert np.array_equal(drawn.maps[LABELS], layout())
+        assert [note for note in drawn.notes if note.startswith("10 pixels")]
+
+    @given(st.tuples(*[st.integers(0, 252)] * 3))
+    def test_the_nearest_class_is_that_of_the_least_distance(self, color: tuple[int, int, int]) -> None:
+        table = [tuple(bytes.fromhex(c.color[1:])) for c in CLASSES]
+        distances = [sum((a - b) ** 2 for a, b in zip(color, own, strict=True)) for own in table]
+        read, moved = read_palette(Image.new("RGB", (2, 3), color), CLASSES)
+        assert (read == 1 + int(np.argmin(distances))).all()
+        assert moved == (0 if color in table else 6)
+
+    def test_a_jpeg_of_a_map_is_a_map(self) -> None:
+        image = Image.fromarray(palette_picture(layout(), CLASSES)[..., :3])
+        drawn = from_upload(open_picture(encoded(image, "JPEG", quality=95)), CLASSES)
+        assert (drawn.maps[LABELS] == layout()).mean() > 0.97
+
+    def test_overlay_leaves_unpainted_pixels_alone(self) -> None:
+        picture = np.full((48, 64, 3), 90, np.uint8)
+        mixed = overlay(layout(), picture, CLASSES, 0.5)
+        assert (mixed[:12, :16] == 90).all()
+        assert mixed[40, 30].tolist() == [round((90 + channel) / 2) for channel in (0x2B, 0x5F, 0xAE)]
+
+
+class TestIds:
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+    def test_one_channel_of_small_values_is_ids(self, dtype: type) -> None:
+        drawn = from_upload(Image.fromarray(layout().astype(dtype)), CLASSES)
+        assert np.array_equal(drawn.maps[LABELS], layout())
+        assert drawn.notes == ()
+
+    def indexed(self, palette: list[int]) -> Image.Image:
+        image = Image.fromarray(layout(), "P")
+        image.putpalette(palette)
+        return open_picture(encoded(image))
+
+    def test_indices_whose_colors_are_the_classes_are_ids(self) -> None:
+        table = [channel for c in CLASSES for channel in bytes.fromhex(c.color[1:])]
+        assert np.array_equal(from_upload(self.indexed([0, 0, 0, *table]), CLASSES).maps[LABELS], layout())
+
+    def test_indices_of_colors_unlike_any_class_are_ids(self) -> None:
+        vivid = [0, 0, 0, 128, 0, 0, 0, 255, 0, 128, 128, 0, 255, 0, 255]
+        assert np.array_equal(from_upload(self.indexed(vivid), CLASSES).maps[LABELS], layout())
+
+    def test_colors_win_over_indices_in_another_order(self) -> None:
+        picture = Image.fromarray(palette_picture(layout(), CLASSES)).convert("RGB")
+        image = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=5)
+        assert not np.array_equal(np.asarray(image), layout())
+        assert np.array_equal(from_upload(image, CLASSES).maps[LABELS], layout())
+
+    def test_ids_beyond_the_classes_are_refused(self) -> None:
+        for value, dtype in ((5, np.uint8), (300, np.uint16), (-1, np.int32)):
+            labels = layout().astype(dtype)
+            labels[20, 20] = value
+            with pytest.raises(InputError, match="ids go from 0"):
+                from_upload(Image.fromarray(labels), CLASSES, "labels")
+
+
+class TestSketch:
+    @pytest.mark.parametrize(
+        ("mode", "paper", "stroke"),
+        [
+            *[("RGB", "white", "black"), ("RGB", "black", "white"), ("RGB", "#fffbe8", "#2040c0")],
+            *[("RGB", "white", "#ffe000"), ("L", 255, 0), ("L", 30, 220), ("1", 1, 0), ("1", 0, 1)],
+            *[("RGBA", (0, 0, 0, 0), (0, 0, 0, 255)), ("RGBA", (0, 0, 0, 0), (255, 255, 255, 255))],
+            *[("LA", (255, 0), (0, 255)), ("LA", (0, 0), (255, 255)), ("P", 0, 1), ("P", 1, 0)],
+        ],
+    )
+    def test_any_polarity_ink_and_transparency(self, mode: str, paper: object, stroke: object) -> None:
+        image = drawing(paper, stroke, mode)
+        if mode == "P":
+            image.putpalette([255, 255, 255, 0, 0, 0])
+        truth = np.asarray(drawing(0, 255, "L"))
+        assert guess_kind(image, CLASSES) == "sketch"
+        assert np.array_equal(from_upload(image, CLASSES).maps[SKETCH], truth)
+
+    @given(arrays.arrays(np.bool_, (12, 10)).filter(lambda strokes: 0 < strokes.mean() < 0.5))
+    def test_round_trip(self, strokes: np.ndarray) -> None:
+        sketch = strokes.astype(np.uint8) * 255
+        read = from_upload(Image.fromarray(sketch_picture(sketch)), CLASSES, "sketch")
+        assert np.array_equal(read.maps[SKETCH], sketch)
+
+    def test_soft_edges_and_pencil(self) -> None:
+        soft = drawing("white", "#909090", width=3).resize((192, 160), Image.Resampling.BICUBIC)
+        truth = np.asarray(drawing(0, 255, "L", width=3).resize((192, 160), Image.Resampling.NEAREST)) > 0
+        read = from_upload(soft, CLASSES).maps[SKETCH] > 0
+        assert (read & truth).sum() / (read | truth).sum() > 0.8
+
+    def test_a_shaded_photo_of_a_drawing(self) -> None:
+        shade = np.linspace(0.45, 1.0, 96)[None, :, None]
+        image = Image.fromarray((np.asarray(drawing("white", "#202020")) * shade).astype(np.uint8))
+        read = from_upload(image, CLASSES, "sketch").maps[SKETCH] > 0
+        truth = np.asarray(drawing(0, 255, "L")) > 0
+        assert (read & truth).sum() / (read | truth).sum() > 0.8
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            *[Image.new("RGB", (32, 32), "white"), Image.new("RGBA", (32, 32), (0, 0, 0, 0))],
+            *[Image.new("LA", (32, 32), (0, 0)), Image.new("L", (32, 32), 0), Image.new("1", (32, 32), 1)],
+        ],
+    )
+    def test_nothing_drawn_is_empty(self, image: Image.Image) -> None:
+        assert from_upload(image, CLASSES).maps == {}
+
+
+class TestPhoto:
+    def test_a_photo_is_known_and_becomes_its_outline(self) -> None:
+        drawn = from_upload(photo(), CLASSES)
+        assert guess_kind(photo(), CLASSES) == "photo"
+        assert any("photo" in note for note in drawn.notes)
+        y, x = np.nonzero(drawn.maps[SKETCH])
+        assert np.abs(np.hypot(x - 100, y - 80) - 50).max() < 5, "no stroke off the disc's rim"
+        covered = np.histogram(np.arctan2(y - 80, x - 100), bins=36, range=(-np.pi, np.pi))[0] > 0
+        assert covered.mean() > 0.9
+
+    def test_strokes_are_thin(self) -> None:
+        strokes = edges(photo())
+        assert set(np.unique(strokes)) == {0, 255}
+        assert (strokes > 0).sum() < 2 * (2 * np.pi * 50)
+
+    def test_the_same_photo_gives_the_same_strokes(self) -> None:
+        assert np.array_equal(edges(photo()), edges(photo()))
+
+    def test_blank_and_noisy_pictures_have_no_strokes(self) -> None:
+        noise = 128 + np.random.default_rng(0).normal(0, 3, (96, 96, 1)).repeat(3, axis=2)
+        assert not edges(Image.fromarray(noise.astype(np.uint8))).any()
+
+
+class TestFitting:
+    def test_a_map_of_another_size_is_resized_by_nearest(self) -> None:
+        image = Image.fromarray(palette_picture(layout(), CLASSES))
+        drawn = from_upload(image, CLASSES, "labels", (96, 128))
+        assert np.array_equal(drawn.maps[LABELS], layout().repeat(2, axis=0).repeat(2, axis=1))
+        assert drawn.notes == ()
+
+    def test_a_changed_shape_is_told(self) -> None:
+        drawn = from_upload(drawing("white", "black"), CLASSES, "sketch", (64, 64))
+        assert drawn.maps[SKETCH].shape == (64, 64)
+        assert drawn.notes == ("The picture was stretched from 96 x 80 to 64 x 64 pixels.",)
+
+    def test_a_large_upload_shrinks_and_keeps_its_lines(self) -> None:
+        image = Image.new("L", (4096, 3000), 255)
+        ImageDraw.Draw(image).line([(0, 1500), (4095, 1500)], fill=0, width=3)
+        sketch = from_upload(image, CLASSES).maps[SKETCH]
+        assert sketch.shape == (1500, 2048)
+        assert (sketch == 255).any(axis=0).all()
+
+    def test_unknown_kinds_are_refused(self) -> None:
+        with pytest.raises(InputError, match="labels, sketch, photo"):
+            from_upload(drawing("white", "black"), CLASSES, "drawing")
+
+    def test_maps_of_other_modalities(self) -> None:
+        image = Image.new("RGB", (16, 12), (10, 20, 30))
+        assert from_map(image, "normals", 3).maps["normals"].shape == (12, 16, 3)
+        assert from_map(Image.new("L", (16, 12), 40), "depth").maps["depth"].tolist() == [[40] * 16] * 12
+        with pytest.raises(InputError, match="2 channels"):
+            from_map(image, "flow", 2)

@@ -1,0 +1,198 @@
+"""`modulate` gives a stock diffusers pipeline: the same as the plain one at strength 0, steered otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mcm_core import Base, Conditions, InputError, MCMPipeline, Modulator, Request, modulate
+from tests import tiny
+
+SEED = 7
+
+
+@pytest.fixture
+def pipe(sd_folder: Path) -> Any:
+    return quiet(diffusers.StableDiffusionPipeline.from_pretrained(sd_folder))
+
+
+def quiet(pipe: Any) -> Any:
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def paint(pipe: Any, prompt: str = "a lake", **options: Any) -> np.ndarray:
+    generator = torch.Generator().manual_seed(SEED)
+    steps = {"num_inference_steps": 4, **options}
+    return quiet(pipe)(prompt, generator=generator, output_type="np", **steps).images
+
+
+def photo() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+
+
+def variant(kind: Any, pipe: Any) -> Any:
+    return quiet(kind(**pipe.components, requires_safety_checker=False))
+
+
+def test_text_to_image_example_follows_the_drawing_and_leaves_the_pipeline_alone(
+    pipe: Any, modulator: Modulator
+) -> None:
+    plain = paint(pipe)
+    drawn = modulate(pipe, modulator, tiny.drawing())
+    assert type(drawn) is type(pipe)
+    assert not np.array_equal(paint(drawn), plain)
+    assert np.array_equal(paint(pipe), plain)
+    assert type(pipe.unet) is diffusers.UNet2DConditionModel
+
+
+def test_image_to_image_example_follows_the_drawing(pipe: Any, modulator: Modulator) -> None:
+    img2img = variant(diffusers.StableDiffusionImg2ImgPipeline, pipe)
+    drawn = modulate(img2img, modulator, tiny.drawing(), strength={"labels": 1.0, "sketch": 0.5})
+    plain = paint(img2img, image=photo(), strength=0.7)
+    assert not np.array_equal(paint(drawn, image=photo(), strength=0.7), plain)
+
+
+def test_inpainting_follows_the_drawing(pipe: Any, modulator: Modulator) -> None:
+    inpainting = variant(diffusers.StableDiffusionInpaintPipeline, pipe)
+    mask = Image.fromarray(np.repeat(np.repeat([[0, 255]], 64, 0), 32, 1).astype(np.uint8))
+    drawn = modulate(inpainting, modulator, tiny.drawing())
+    options = {"image": photo(), "mask_image": mask, "height": 64, "width": 64}
+    assert not np.array_equal(paint(drawn, **options), paint(inpainting, **options))
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.5])
+@pytest.mark.parametrize("placement", ["both", "conditional"])
+def test_it_paints_what_the_pipeline_of_this_project_paints(
+    pipe: Any, base: Base, modulator: Modulator, scale: float, placement: Any
+) -> None:
+    drawn = modulate(pipe, modulator, tiny.drawing(), placement=placement)
+    request = Request(
+        prompt="a lake",
+        conditions=tiny.drawing(),
+        steps=4,
+        seeds=(SEED,),
+        guidance_scale=scale,
+        placement=placement,
+    )
+    expected = MCMPipeline(base, modulator)(request).images
+    painted = (paint(drawn, guidance_scale=scale) * 255).round().astype(np.uint8)
+    assert np.array_equal(painted, expected)
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"strength": 0.0},
+        {"strength": {"labels": 0.0, "sketch": 0.0}},
+        {"start": 1.0},
+        {"end": 0.0},
+        {"conditions": None},
+        {"conditions": Conditions()},
+    ],
+)
+def test_switched_off_it_is_bitwise_the_unwrapped_pipeline(
+    pipe: Any, modulator: Modulator, off: dict[str, Any]
+) -> None:
+    options = {"conditions": tiny.drawing(), **off}
+    drawn = modulate(pipe, modulator, options.pop("conditions"), **options)
+    assert np.array_equal(paint(drawn), paint(pipe))
+
+
+def test_an_untrained_modulator_is_bitwise_the_unwrapped_pipeline(pipe: Any, base: Base) -> None:
+    untrained = tiny.build_modulator(base, trained=False)
+    assert np.array_equal(paint(modulate(pipe, untrained, tiny.drawing())), paint(pipe))
+
+
+def test_v_prediction_and_another_scheduler(sd_v_folder: Path) -> None:
+    pipe = quiet(diffusers.StableDiffusionPipeline.from_pretrained(sd_v_folder))
+    base = Base.from_pretrained(sd_v_folder)
+    modulator = tiny.build_modulator(base)
+    drawn = modulate(pipe, modulator, tiny.drawing())
+    drawn.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+    request = Request(prompt="a lake", conditions=tiny.drawing(), steps=4, seeds=(SEED,), scheduler="euler")
+    expected = MCMPipeline(base, modulator)(request).images
+    assert np.array_equal((paint(drawn) * 255).round().astype(np.uint8), expected)
+
+
+def test_sdxl(sdxl_folder: Path) -> None:
+    pipe = quiet(diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl_folder))
+    modulator = tiny.build_modulator(Base.from_pretrained(sdxl_folder))
+    assert not np.array_equal(paint(modulate(pipe, modulator, tiny.drawing())), paint(pipe))
+    assert np.array_equal(paint(modulate(pipe, modulator, tiny.drawing(), strength=0)), paint(pipe))
+
+
+def test_a_lora_file_loads_into_the_wrapped_pipeline(pipe: Any, modulator: Modulator, tmp_path: Path) -> None:
+    write_lora(pipe, tmp_path)
+    drawn = modulate(pipe, modulator, tiny.drawing(), strength=0)
+    without = paint(drawn)
+    drawn.load_lora_weights(tmp_path, adapter_name="style")
+    with_lora = paint(drawn)
+    assert not np.array_equal(with_lora, without)
+    drawn.set_adapters(["style"], [0.5])
+    assert not np.array_equal(paint(drawn), with_lora)
+    drawn.unload_lora_weights()
+    assert np.array_equal(paint(drawn), without)
+
+
+def write_lora(pipe: Any, folder: Path) -> None:
+    """A LoRA of rank 2 on the attention of the U-Net, random, in the file layout of diffusers."""
+    state = {}
+    generator = torch.Generator().manual_seed(0)
+    for name, layer in pipe.unet.named_modules():
+        if name.endswith(("to_q", "to_v")):
+            state[f"{name}.lora_A.weight"] = torch.randn(2, layer.in_features, generator=generator)
+            state[f"{name}.lora_B.weight"] = torch.randn(layer.out_features, 2, generator=generator)
+    type(pipe).save_lora_weights(folder, unet_lora_layers=state, safe_serialization=True)
+
+
+def test_an_ip_adapter_loads_into_the_wrapped_pipeline(pipe: Any, modulator: Modulator) -> None:
+    drawn = modulate(pipe, modulator, tiny.drawing())
+    drawn.load_ip_adapter(ip_adapter(pipe.unet), "", "", image_encoder_folder=None)
+    images = [torch.full((2, 1, 8), value) for value in (0.0, 1.0)]  # [negative, positive] embeddings
+    first, second = (paint(drawn, ip_adapter_image_embeds=[image]) for image in images)
+    assert not np.array_equal(first, second)
+    drawn.unload_ip_adapter()
+    assert np.array_equal(paint(drawn), paint(modulate(pipe, modulator, tiny.drawing())))
+
+
+def ip_adapter(unet: Any) -> dict[str, dict[str, torch.Tensor]]:
+    """Random weights for image embeddings of width 8, each read as four tokens."""
+    torch.manual_seed(0)
+    width = unet.config.cross_attention_dim
+    cross = [layer for name, layer in unet.named_modules() if name.endswith("attn2")]
+    attention = {
+        f"{2 * index + 1}.to_{kind}_ip.weight": torch.randn(layer.to_q.out_features, width)
+        for index, layer in enumerate(cross)
+        for kind in "kv"
+    }
+    projection = {"proj.weight": torch.randn(4 * width, 8), "proj.bias": torch.randn(4 * width)}
+    norm = {"norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)}
+    return {"image_proj": projection | norm, "ip_adapter": attention}
+
+
+def test_attributes_are_read_from_and_set_on_the_unet(pipe: Any, modulator: Modulator) -> None:
+    unet = modulate(pipe, modulator, tiny.drawing()).unet
+    assert unet.config is pipe.unet.config
+    assert unet.dtype == pipe.unet.dtype
+    assert unet.attn_processors.keys() == pipe.unet.attn_processors.keys()
+    marker = torch.nn.Identity()
+    unet.encoder_hid_proj = marker
+    assert pipe.unet.encoder_hid_proj is marker
+    pipe.unet.encoder_hid_proj = None
+
+
+def test_guided_placement_is_refused_by_name(pipe: Any, modulator: Modulator) -> None:
+    with pytest.raises(InputError, match="guided"):
+        modulate(pipe, modulator, tiny.drawing(), placement="guided")
+
+
+def test_a_modulator_of_other_latents_is_refused(pipe: Any, ldm_folder: Path) -> None:
+    with pytest.raises(InputError, match="latent_channels is 3, the base's is 4"):
+        modulate(pipe, tiny.build_modulator(Base.from_pretrained(ldm_folder)), tiny.drawing())

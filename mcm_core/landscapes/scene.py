@@ -343,39 +343,41 @@ def _foreground(p: Painter) -> None:
         line = shapes.smooth_ridge(p.rng, level, p.rng.uniform(0.01, 0.06), 2)
         kind = _ground(p, line, 0.0)
         p.things.append({"grass": "meadow", "sand": "beach", "snow": "snow"}[kind])
-    else:
-        line = np.stack([np.linspace(-0.02, 1.02, 40), np.full(40, p.rng.uniform(p.horizon + 0.12, 0.98))], 1)
-    on_land = not p.easel.region("water")[int(line[20, 1] * p.easel.size) - 1 :].any()
-    if p.chance(0.33):
-        _house(p, line)
-        p.things.append("house")
-    if p.chance(p.season.forest_chance * 0.6) and (on_land or line[20, 1] < 0.96):
-        _near_trees(p, line)
+    if p.chance(0.5):
+        _house(p)
+    if p.chance(p.season.forest_chance * 0.6):
+        _near_trees(p)
 
 
-def _land_y(p: Painter, x: float, line: np.ndarray) -> float:
-    """A place to stand at x: a little below the line, or higher up where the water allows."""
-    column = p.easel.labels[:, int(np.clip(x, 0, 0.999) * p.easel.size)]
-    land = np.isin(column, (5, 6, 8, 9))
-    y = float(np.interp(x, line[:, 0], line[:, 1])) + p.rng.uniform(0.02, 0.05)
-    if land[min(int(y * p.easel.size), p.easel.size - 1)]:
-        return y
-    rows = np.flatnonzero(land)
-    return float(rows[len(rows) // 3]) / p.easel.size if len(rows) > 20 else y
+def _place_to_stand(p: Painter, half: float) -> tuple[float, float] | None:
+    """Where something 2 * half wide has land under its whole foot, or None: nothing stands in the water."""
+    land, size = p.easel.region("hill", "grass", "sand", "snow"), p.easel.size
+    for _ in range(12):
+        x, y = p.rng.uniform(half, 1 - half), p.rng.uniform(p.horizon + 0.03, 0.97)
+        foot = land[int(y * size), int((x - half) * size) : int((x + half) * size) + 1]
+        if foot.all() and land[int((y - 0.02) * size), int(x * size)]:
+            return float(x), float(y)
+    return None
 
 
-def _near_trees(p: Painter, line: np.ndarray) -> None:
+def _near_trees(p: Painter) -> None:
     conifers, size = p.chance(0.7), p.rng.uniform(0.09, 0.24)
-    for x in np.sort(p.rng.uniform(0, 1, int(p.rng.integers(2, 9)))):
-        if p.easel.labels[int(min(_land_y(p, x, line), 0.999) * p.easel.size), int(x * p.easel.size)] != 10:
-            _tree(p, float(x), _land_y(p, x, line) + 0.02, size * p.rng.uniform(0.7, 1.2), 0.0, conifers)
-    p.things.append("trees")
+    places = [_place_to_stand(p, 0.04 * size) for _ in range(int(p.rng.integers(2, 9)))]
+    standing = sorted((place for place in places if place is not None), key=lambda place: place[1])
+    for x, y in standing:
+        nearness = 0.6 + 0.4 * (y - p.horizon) / (1 - p.horizon)
+        _tree(p, x, y, size * nearness * p.rng.uniform(0.8, 1.2), 0.0, conifers)
+    if standing:
+        p.things.append("trees")
 
 
-def _house(p: Painter, line: np.ndarray) -> None:
-    x = float(p.rng.uniform(0.14, 0.86))
-    y, size = _land_y(p, x, line), float(p.rng.uniform(0.07, 0.16))
-    at, unit = np.array([x, y], np.float32), np.float32(size)
+def _house(p: Painter) -> None:
+    size = float(p.rng.uniform(0.07, 0.16))
+    place = _place_to_stand(p, 0.62 * size)
+    if place is None:
+        return
+    at, unit = np.array(place, np.float32), np.float32(size)
+    p.things.append("house")
     wall, roof = (
         str(p.rng.choice(["#f1e4cf", "#c23b32", "#e8b04a", "#8fb3c9"])),
         str(p.rng.choice(["#8c3b2e", "#4b4a58"])),

@@ -17,7 +17,8 @@ def test_importing_the_package_imports_no_heavy_library() -> None:
 
 
 def test_the_core_never_imports_gradio() -> None:
-    code = "import sys, mcm_core; [getattr(mcm_core, n) for n in mcm_core.__all__]; assert 'gradio' not in sys.modules"
+    names = "[getattr(mcm_core, name) for name in mcm_core.__all__]"
+    code = f"import sys, mcm_core; {names}; assert 'gradio' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -87,8 +87,10 @@ def called(url: str, data: list[Any]) -> tuple[str, Any]:
     return events[-1], json.loads(told[-1])
 
 
-NAMES = ("prompt", "label_map", "sketch", "drawing", "negative_prompt", "steps", "guidance_scale", "seed",
-         "scheduler", "strength", "start", "end", "placement", "compare", "width", "height", "model")  # fmt: skip
+NAMES = (
+    "prompt", "label_map", "sketch", "drawing", "negative_prompt", "steps", "guidance_scale", "seed",
+    "scheduler", "strength", "start", "end", "placement", "compare", "width", "height", "model",
+)  # fmt: skip
 GOOD: dict[str, Any] = {
     **dict.fromkeys(NAMES), "prompt": "", "negative_prompt": "", "steps": 1, "seed": 7, "strength": {},
     "start": 0, "end": 1, "placement": "both", "compare": False,
@@ -213,7 +215,7 @@ def test_16_a_canvas_value_that_does_not_add_up_is_refused(client: Client, chang
 def test_17_unknown_colours_go_to_the_nearest_class_and_are_counted(client: Client, tmp_path: Path) -> None:
     painted = np.asarray(picture()).copy()
     painted[:2] += 9
-    path, _, details = generate(client, label_map=saved(tmp_path, Image.fromarray(painted)))
+    _, _, details = generate(client, label_map=saved(tmp_path, Image.fromarray(painted)))
     assert details["notes"] == ["128 pixels had no class's exact colour and went to the nearest class."]
 
 
@@ -280,7 +282,7 @@ def test_23_markup_in_an_error_is_text(client: Client) -> None:
     assert "&lt;img" in told
 
 
-@pytest.mark.parametrize("data", [[], ["a"], values() + ["more"], None, "x"])
+@pytest.mark.parametrize("data", [[], ["a"], [*values(), "more"], None, "x"])
 def test_24_missing_and_further_arguments_are_an_error(url: str, data: Any) -> None:
     event, told = called(url, data)
     assert event == "error" or event.startswith("HTTP 4"), (event, told)
@@ -322,8 +324,8 @@ def test_29_an_oversize_upload_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/gradio_api/file=/etc/passwd", "/gradio_api/file=../../etc/passwd", "/gradio_api/file=/work/x/../../etc/passwd",
-     "/gradio_api/proxy=http://127.0.0.1:1/", "/docs", "/redoc", "/openapi.json", "/gradio_api/openapi.json",
+    ["/gradio_api/file=/etc/passwd", "/gradio_api/file=../../etc/passwd",
+     "/gradio_api/file=/tmp/x/../../etc/passwd", "/gradio_api/proxy=http://127.0.0.1:1/", "/docs", "/redoc", "/openapi.json", "/gradio_api/openapi.json",
      "/monitoring", "/monitoring/summary", "/gradio_api/monitoring/summary"],
 )  # fmt: skip
 def test_no_file_of_the_server_no_proxy_no_monitoring_no_documentation_pages(url: str, path: str) -> None:
@@ -372,8 +374,12 @@ def test_text_in_an_uploaded_picture_does_not_come_back(client: Client, tmp_path
 
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [(MemoryError("secret"), "not enough memory"), (RuntimeError("secret"), "Something broke"), (KeyError("secret"), "Something broke")],
-)  # fmt: skip
+    [
+        (MemoryError("secret"), "not enough memory"),
+        (RuntimeError("secret"), "Something broke"),
+        (KeyError("secret"), "Something broke"),
+    ],
+)
 def test_after_a_fault_there_are_words_and_the_next_request_works(
     client: Client, pipeline: Paced, fault: Exception, told: str
 ) -> None:

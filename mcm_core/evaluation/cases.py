@@ -94,8 +94,8 @@ ABLATIONS = (
     *(_ablation(f"strength {strength}", strength=strength) for strength in (0.5, 1.0, 1.5)),
     *(_ablation(f"guidance {scale:g}", guidance_scale=scale) for scale in (1.0, 3.0, 5.0)),
 )
-"""Those that change nothing show the run's own setting among the others. They cost nothing: pictures are kept by
-what made them."""
+"""Those that change nothing show the run's own setting among the others. They cost nothing: pictures are kept
+by what made them."""
 
 CASES: tuple[Case, ...] = (*CONTROL, *_styles(), *ABLATIONS)
 

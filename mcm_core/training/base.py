@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="checkpoints, and the base in its folder `base`"
     )
-    parser.add_argument("--autoencoder-pictures", type=int, default=3000)
+    parser.add_argument("--autoencoder-pictures", type=int, default=4000)
     parser.add_argument("--autoencoder-steps", type=int, default=20_000)
     parser.add_argument("--autoencoder-batch", type=int, default=6)
     parser.add_argument("--steps", type=int, default=60_000, help="of the denoiser")

@@ -324,10 +324,20 @@ def test_29_an_oversize_upload_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/gradio_api/file=/etc/passwd", "/gradio_api/file=../../etc/passwd",
-     "/gradio_api/file=/tmp/x/../../etc/passwd", "/gradio_api/proxy=http://127.0.0.1:1/", "/docs", "/redoc", "/openapi.json", "/gradio_api/openapi.json",
-     "/monitoring", "/monitoring/summary", "/gradio_api/monitoring/summary"],
-)  # fmt: skip
+    [
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=../../etc/passwd",
+        "/gradio_api/file=/tmp/x/../../etc/passwd",
+        "/gradio_api/proxy=http://127.0.0.1:1/",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+        "/gradio_api/openapi.json",
+        "/monitoring",
+        "/monitoring/summary",
+        "/gradio_api/monitoring/summary",
+    ],
+)
 def test_no_file_of_the_server_no_proxy_no_monitoring_no_documentation_pages(url: str, path: str) -> None:
     answer = httpx.get(url + path)
     assert answer.status_code >= 400, answer.text[:200]

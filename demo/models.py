@@ -170,7 +170,7 @@ def _each(sources: Sequence[str], index: str) -> list[str]:
 
 
 def _open_segmenter(folder: str) -> Segmenter:
-    return import_module("mcm_core.evaluation.segmenter").load(folder).label
+    return import_module("mcm_core.evaluation.segmenter").load(folder)
 
 
 # -- Hugging Face ZeroGPU ----------------------------------------------------------------------------------

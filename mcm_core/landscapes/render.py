@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -72,7 +73,8 @@ def render_folder(
         json.dumps([{"name": c.name, "color": c.color} for c in CLASSES], indent=1)
     )
     work = partial(write, out=out, styles=tuple(styles), freehand=freehand)
-    with ProcessPoolExecutor(processes, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    fresh = get_context("spawn")  # a fork of a process that has threads may never begin
+    with ProcessPoolExecutor(processes, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         rows = list(tqdm(pool.map(work, range(seed, seed + count), chunksize=16), total=count, unit="scene"))
     (out / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 

@@ -38,6 +38,7 @@ class Painting:
 
     def live(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The same after a stroke, with few steps, as long as the switch is on."""
+        yield self._unchanged()
         if values[self.page.live] is True:
             run = Run(live=True)
             yield from self._run(request.session_hash, run, self._paint(values, run))
@@ -46,10 +47,11 @@ class Painting:
         """Stops a live run when the switch is off."""
         off = values[self.page.live] is not True
         run = self.runs.stop(request.session_hash, live_only=True) if off else None
-        return self._at_rest(views.stopped(run.number)) if run else {self.page.viewer: gr.skip()}
+        return self._at_rest(views.stopped(run.number)) if run else self._unchanged()
 
     def compare(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The plain twins of the shown pictures."""
+        yield self._unchanged()
         visit = values[self.page.visit]
         if visit.request is None:
             return
@@ -132,6 +134,10 @@ class Painting:
         page = self.page
         strip = {page.gallery: visit.thumbnails(), page.gallery_box: gr.update(visible=True)}
         return {**self._at_rest(visit.view), **strip, page.visit: visit}
+
+    def _unchanged(self) -> Updates:
+        """Of a generator that yields nothing at all Gradio would empty every output."""
+        return {self.page.viewer: gr.skip()}
 
     def _at_work(self, view: views.View) -> Updates:
         return self._buttons(view, running=True)

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from mcm_core import schedulers
 from mcm_core.identity import identify
-from mcm_core.opening import Family, open_pipeline
+from mcm_core.opening import Family, open_pipeline, recommended_guidance
 
 if TYPE_CHECKING:
     from mcm_core.modulator import Modulator
@@ -62,16 +62,25 @@ class Base:
         family: "sd" (1.x and 2.x), "sdxl", "ldm" (unconditional, latent) or "ddpm" (unconditional, pixels).
         prediction_type: "epsilon", "v_prediction" or "sample".
         default_size: (H, W) in pixels that it was trained on.
+        default_guidance_scale: what its model card recommends, or else what suits its family.
         unet: the frozen network.
         scheduler: the base's own, a template that is never stepped.
     """
 
     def __init__(
-        self, pipe: Any, *, id: str, family: Family, dtype: torch.dtype, device: torch.device
+        self,
+        pipe: Any,
+        *,
+        id: str,
+        family: Family,
+        dtype: torch.dtype,
+        device: torch.device,
+        guidance_scale: float | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
+        self.default_guidance_scale = GUIDANCE[family] if guidance_scale is None else guidance_scale
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler
@@ -112,17 +121,14 @@ class Base:
         dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
         pipe, family = open_pipeline(source, **options)
         name = Path(source).resolve().name if Path(source).exists() else str(source)
-        return cls(pipe, id=name, family=family, dtype=dtype, device=device)
+        guidance_scale = recommended_guidance(source)
+        return cls(pipe, id=name, family=family, dtype=dtype, device=device, guidance_scale=guidance_scale)
 
     # -- what it is ----------------------------------------------------------------------------------------
 
     @property
     def accepts_text(self) -> bool:
         return self.family in ("sd", "sdxl")
-
-    @property
-    def default_guidance_scale(self) -> float:
-        return GUIDANCE[self.family]
 
     @property
     def default_size(self) -> tuple[int, int]:

@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 import diffusers
 import transformers
+from huggingface_hub import metadata_load
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
+from yaml import YAMLError
 
 from mcm_core.conditions import InputError
 from mcm_core.weights import opening, require_complete, require_finite
@@ -50,6 +52,19 @@ def open_pipeline(source: str | Path, **options: Any) -> tuple[Any, Family]:
         pipe, family = open_it(source, options)
         _require_supported(pipe, source)
     return pipe, family
+
+
+def recommended_guidance(source: str | Path) -> float | None:
+    """The guidance scale that the model card of a local folder recommends, where the hub keeps it
+    (`inference: parameters: guidance_scale:` in its front matter); None where there is no such number."""
+    card = Path(source) / "README.md"
+    if not card.is_file():
+        return None
+    try:
+        parameters = metadata_load(card)["inference"]["parameters"]  # type: ignore[index]
+        return float(parameters["guidance_scale"])
+    except (KeyError, TypeError, ValueError, YAMLError):
+        return None
 
 
 def _open_folder(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, Family]:

@@ -20,7 +20,9 @@ from tqdm import tqdm
 from mcm_core.conditions import InputError
 
 from .autoencoder import train_autoencoder
+from .base_card import Stage, write_card
 from .denoiser import build_scheduler, train_denoiser
+from .loop import spent
 from .text import CONTEXT, build_text_encoder, learn_tokenizer
 
 SHARD = "9MB"
@@ -108,7 +110,19 @@ def main(argv: Sequence[str]) -> int:
         steps=options.steps, batch=options.batch_size, lr=options.lr,
     )  # fmt: skip
     assemble(autoencoder, unet, encoder, tokenizer, options.out / "base")
+    stages = [
+        Stage("autoencoder", *_spent(options.out / "autoencoder", options.autoencoder_batch)),
+        Stage("denoiser and text encoder", *_spent(options.out / "denoiser", options.batch_size)),
+    ]
+    parts = {"U-Net": unet, "text encoder": encoder, "autoencoder": autoencoder}
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+    write_card(options.out / "base", autoencoder.float(), len(rows), stages, counts)
     return 0
+
+
+def _spent(folder: Path, batch: int) -> tuple[int, int, float]:
+    steps, seconds = spent(folder)
+    return steps, batch, seconds
 
 
 def _autoencoder(options: argparse.Namespace, rows: Sequence[dict[str, str]]) -> AutoencoderKL:

@@ -46,8 +46,8 @@ def model_card(modulator: Modulator, options: Mapping[str, Any], facts: Facts) -
         modalities=named,
         parameters=f"{parameters:,}",
         classes=", ".join(one.name for one in modulator.classes) or "none",
-        training=_table(_training(options, facts)),
-        figures=_table(_figures(facts)),
+        training=table(_training(options, facts)),
+        figures=table(_figures(facts)),
         options=json.dumps(dict(options), indent=2),
     )
 
@@ -75,7 +75,8 @@ def _figures(facts: Facts) -> dict[str, str]:
     }
 
 
-def _table(entries: Mapping[str, str]) -> str:
+def table(entries: Mapping[str, str]) -> str:
+    """Two columns of Markdown."""
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in entries.items())])
 
 

@@ -61,9 +61,7 @@ def train_denoiser(
     """
     torch.manual_seed(0)
     unet = build_unet(encoder.config.hidden_size).to(memory_format=torch.channels_last)
-    unet.set_attn_processor(
-        AttnProcessor()
-    )  # on a CPU the fused one trains 1.27 times as long
+    unet.set_attn_processor(AttnProcessor())  # on a CPU the fused one trains 1.27 times as long
     model = nn.ModuleList([unet, encoder])
     alphas = build_scheduler().alphas_cumprod.float()
 

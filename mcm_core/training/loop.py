@@ -10,7 +10,7 @@ import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def fit(
     """
     average = copy.deepcopy(module).requires_grad_(False).eval()
     optimiser = Optimiser(module, lr, matrices=matrices, weight_decay=weight_decay)
-    start = _resume(out, module, average, optimiser)
+    start, before = _resume(out, module, average, optimiser)
     module.train()
     saved = begun = time.monotonic()
     bad, total = 0, 0.0
@@ -73,9 +73,15 @@ def fit(
             print(f"step {step + 1}/{steps} loss {total / log_every:.5f} {rate:.2f} steps/s", flush=True)
             total = 0.0
         if time.monotonic() - saved > save_seconds or step + 1 == steps:
-            _save(out, step + 1, module, average, optimiser)
             saved = time.monotonic()
+            _save(out, step + 1, before + saved - begun, module, average, optimiser)
     return average
+
+
+def spent(out: Path) -> tuple[int, float]:
+    """Steps and seconds of the newest checkpoint that `fit` wrote there; zeros where there is none."""
+    newest = latest_checkpoint(out)
+    return (0, 0.0) if newest is None else (checkpoint_step(newest), _state(newest)["seconds"])
 
 
 def _blend(average: nn.Module, module: nn.Module, decay: float) -> None:
@@ -86,8 +92,11 @@ def _blend(average: nn.Module, module: nn.Module, decay: float) -> None:
             a.copy_(m)
 
 
-def _save(out: Path, step: int, module: nn.Module, average: nn.Module, optimiser: Optimiser) -> None:
+def _save(
+    out: Path, step: int, seconds: float, module: nn.Module, average: nn.Module, optimiser: Optimiser
+) -> None:
     state = {
+        "seconds": seconds,
         "module": module.state_dict(),
         "average": average.state_dict(),
         "optimiser": optimiser.state_dict(),
@@ -95,13 +104,17 @@ def _save(out: Path, step: int, module: nn.Module, average: nn.Module, optimiser
     save_checkpoint(out, step, lambda folder: torch.save(state, folder / "state.pt"))
 
 
-def _resume(out: Path, module: nn.Module, average: nn.Module, optimiser: Optimiser) -> int:
-    """Load the newest checkpoint, if any; -> the step to go on from."""
+def _resume(out: Path, module: nn.Module, average: nn.Module, optimiser: Optimiser) -> tuple[int, float]:
+    """Load the newest checkpoint, if any; -> the step to go on from, and the seconds spent before it."""
     newest = latest_checkpoint(out)
     if newest is None:
-        return 0
-    state = torch.load(newest / "state.pt", weights_only=True)
+        return 0, 0.0
+    state = _state(newest)
     module.load_state_dict(state["module"])
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])
-    return checkpoint_step(newest)
+    return checkpoint_step(newest), state["seconds"]
+
+
+def _state(checkpoint: Path) -> dict[str, Any]:
+    return torch.load(checkpoint / "state.pt", weights_only=True)

@@ -1,0 +1,121 @@
+"""The model card of the embedded base: what it is, how it was made, and what the hub needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from mcm_core.evaluation.cases import GUIDANCE
+from mcm_core.landscapes.captions import STYLES
+from mcm_core.landscapes.render import HELD_OUT, example
+
+from .card import machine, table
+
+HELD_OUT_COUNT = 32
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the training: what it learned, its steps, pictures a step and seconds."""
+
+    name: str
+    steps: int
+    batch: int
+    seconds: float
+
+
+@torch.no_grad()
+def psnr(autoencoder: AutoencoderKL, styles: tuple[str, ...]) -> float:
+    """Mean over held-out renders of the peak signal-to-noise ratio in decibels, after encode and decode."""
+    renders = np.stack([example(HELD_OUT + seed, styles).picture for seed in range(HELD_OUT_COUNT)])
+    pictures = torch.from_numpy(renders).permute(0, 3, 1, 2).float() / 127.5 - 1
+    ratios = [_psnr(autoencoder, each[None]) for each in pictures]
+    return float(np.mean(ratios))
+
+
+def _psnr(autoencoder: AutoencoderKL, picture: Tensor) -> float:
+    decoded = autoencoder.decode(autoencoder.encode(picture).latent_dist.mode()).sample.clamp(-1, 1)
+    return float(peak_signal_noise_ratio(decoded, picture, data_range=2.0))
+
+
+def write_card(
+    folder: Path,
+    autoencoder: AutoencoderKL,
+    pictures: int,
+    stages: list[Stage],
+    parameters: Mapping[str, int],
+) -> None:
+    """README.md in the base's folder."""
+    hours = sum(stage.seconds for stage in stages) / 3600
+    training = {
+        "data": f"{pictures:,} scenes of `python -m mcm_core render --styles all`, seeds from 0",
+        **{f"{stage.name}": _told(stage) for stage in stages},
+        "time": f"{hours:.2f} hours",
+        "machine": f"{machine()}, bfloat16",
+        "seed": "0",
+    }
+    figures = {
+        "autoencoder, held-out posters": f"{psnr(autoencoder, ('poster',)):.2f} dB",
+        "autoencoder, held-out scenes in all styles": f"{psnr(autoencoder, tuple(STYLES)):.2f} dB",
+    }
+    text = _CARD.format(
+        guidance=f"{GUIDANCE:g}",
+        parameters=table({name: f"{count:,}" for name, count in parameters.items()}),
+        training=table(training),
+        figures=table(figures),
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _told(stage: Stage) -> str:
+    return f"{stage.steps:,} steps of {stage.batch}: {stage.seconds / 60:.0f} minutes"
+
+
+_CARD = """---
+library_name: diffusers
+pipeline_tag: text-to-image
+license: mit
+inference:
+  parameters:
+    guidance_scale: {guidance}
+tags: [stable-diffusion, landscapes]
+---
+
+# The mini model: 256 x 256 poster landscapes
+
+A small text-to-image latent diffusion model of Stable Diffusion's own parts (CLIP tokenizer and text encoder,
+conditional U-Net with v prediction, 8x autoencoder, DPM-Solver++), for a machine without a network. It knows
+the rendered landscapes that it was trained on and nothing else: times of day, seasons, what is in them, and
+the style words watercolor, oil painting, pencil drawing, crayon drawing and pixel art.
+
+```python
+from diffusers import StableDiffusionPipeline
+
+pipe = StableDiffusionPipeline.from_pretrained("this folder")
+prompt = "a lake and mountains at sunset in autumn"
+picture = pipe(prompt, num_inference_steps=20, guidance_scale={guidance}).images[0]
+```
+
+## Parameters
+
+{parameters}
+
+## Training
+
+By `python -m mcm_core train-base`, from scenes that `python -m mcm_core render` draws.
+
+{training}
+
+## Figures
+
+Peak signal-to-noise ratio of encoding and decoding; scenes from seed 10,000,000 on are never trained on.
+
+{figures}
+"""

@@ -1,0 +1,426 @@
+"""The whole page in a real browser: draw, generate, watch, compare, stop, live, keep, restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo.form import LIVE_STEPS
+from demo.models import Models
+from mcm_core import MCMPipeline
+from mcm_core.conditions import LABELS, SKETCH, Conditions
+from mcm_core.record import read_png
+from mcm_core.request import Request
+from tests import pages
+from tests.browser import Drawer, wait_until
+from tests.pages import SIZE, Paced
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytest_plugins = ["tests.chromium"]
+pytestmark = pytest.mark.browser
+
+EVIL = "<img src=x onerror=console.error(1)>"
+WATCH = """
+    window.previews = new Set();
+    window.finished = 0;
+    let state = "idle";
+    const note = () => {
+        document.querySelectorAll(".forming img").forEach((image) => previews.add(image.src));
+        const now = document.querySelector(".mcm-viewer .stage")?.dataset.state;
+        if (now === "done" && state !== "done") finished += 1;
+        state = now;
+    };
+    addEventListener("DOMContentLoaded", () => new MutationObserver(note).observe(
+        document.body,
+        { subtree: true, childList: true, attributes: true, attributeFilter: ["src", "data-state"] }));
+"""
+"""Counts the different previews that were seen, and the runs that ended well."""
+
+
+@pytest.fixture(scope="module")
+def models(sd_folder: Path) -> Models:
+    """The small model, with a judge that sees sky above and water below in every picture."""
+
+    def segment(images: np.ndarray) -> np.ndarray:
+        read = np.ones(images.shape[:3], np.uint8)
+        read[:, SIZE // 2 :] = 3
+        return read
+
+    return Models([pages.tiny_model(sd_folder, segment)])
+
+
+@pytest.fixture(scope="module")
+def url(models: Models) -> Iterator[str]:
+    with pages.page(models) as address:
+        yield address
+
+
+@pytest.fixture
+def pipeline(models: Models) -> Iterator[Paced]:
+    paced = pages.paced(models)
+    paced.calm()
+    yield paced
+    paced.calm()
+
+
+class Visitor(Drawer):
+    """A person at the page: what Drawer can do, and the rest."""
+
+    def generate(self) -> bytes:
+        """Presses the button; the file of the finished picture."""
+        before = self.page.evaluate("finished")
+        self.page.locator("#go").click()
+        return self.finished(before)
+
+    def finished(self, before: int = 0) -> bytes:
+        """The file of the picture, once more runs than `before` have ended."""
+        wait_until(self.page, lambda: self.page.evaluate("finished") > before)
+        return self.file(self.shown_picture() or "")
+
+    def state(self) -> str | None:
+        return self.page.locator(".mcm-viewer .stage").get_attribute("data-state")
+
+    def shown_picture(self) -> str | None:
+        shown = self.page.locator(".mcm-viewer .stage img.whole")
+        return shown.first.get_attribute("src") if shown.count() else None
+
+    def file(self, address: str) -> bytes:
+        return self.page.request.get(address).body()
+
+    def tab(self, name: str) -> None:
+        self.page.locator(".mcm-viewer").get_by_role("tab", name=name).click()
+
+    def in_viewer(self, selector: str) -> Locator:
+        return self.page.locator(f".mcm-viewer {selector}")
+
+    def stored(self) -> Conditions:
+        """The drawing as the browser keeps it, decoded here."""
+        value = self.page.evaluate("JSON.parse(localStorage.getItem('mcm-canvas:drawing')).value")
+        maps = {
+            name: decoded(value[name]) * scale for name, scale in ((LABELS, 1), (SKETCH, 255)) if value[name]
+        }
+        return Conditions({name: each.astype(np.uint8) for name, each in maps.items()})
+
+    def setting(self, label: str, value: str) -> None:
+        """Types a number into a folded-away field."""
+        opener = self.page.locator("#settings > button")
+        if "open" not in (opener.get_attribute("class") or ""):
+            opener.click()
+        field = self.page.get_by_label(f"number input for {label}")
+        field.fill(value)
+        field.press("Tab")
+
+
+def decoded(runs: str) -> np.ndarray:
+    """(H, W) of run-length text, written here once more so that it is a check."""
+    pairs = [run.split("x") for run in runs.split(",")]
+    return np.concatenate([np.full(int(count), int(id_)) for id_, count in pairs]).reshape(SIZE, SIZE)
+
+
+@pytest.fixture
+def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
+    """visit(path, **context options) -> a visitor of a fresh page."""
+
+    def come(path: str = "", **options: Any) -> Visitor:
+        page = open_page(url + path, WATCH, **options)
+        return Visitor(page, SIZE, SIZE)
+
+    return come
+
+
+def paint_sky_and_water(visitor: Visitor) -> None:
+    """Sky by a stroke and a fill, water by a rectangle."""
+    visitor.keys("1")
+    visitor.size(9)
+    visitor.stroke((0, 20), (63, 20))
+    visitor.tool("Fill")
+    visitor.stroke((30, 5), (30, 5))
+    visitor.keys("3")
+    visitor.tool("Rectangle")
+    visitor.stroke((0, 32), (63, 63))
+
+
+def pixels(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(file)))
+
+
+def request_of(file: bytes, tmp_path: Path) -> Request:
+    (tmp_path / "one.png").write_bytes(file)
+    return read_png(tmp_path / "one.png")
+
+
+# -- draw, generate, watch ---------------------------------------------------------------------------------
+
+
+def test_what_is_painted_reaches_the_pipeline_pixel_for_pixel_and_makes_its_picture(
+    visit: Callable[..., Visitor], models: Models, pipeline: Paced, tmp_path: Path
+) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    visitor.keys("Control+z")
+    undone = visitor.stored()
+    visitor.keys("Control+Shift+z")
+    assert (undone.maps[LABELS][40:] != 3).all()
+    visitor.page.locator("#prompt textarea").fill("a lake")
+    file = visitor.generate()
+    request = request_of(file, tmp_path)
+    assert request.conditions is not None
+    np.testing.assert_array_equal(request.conditions.maps[LABELS], visitor.stored().maps[LABELS])
+    assert (request.conditions.maps[LABELS][32:] == 3).all()
+    assert request.prompt == "a lake"
+    np.testing.assert_array_equal(pixels(file), bare(models, request).images[0])
+
+
+def bare(models: Models, request: Request) -> Any:
+    """What the pipeline makes of a request without any page."""
+    model = models.default
+    return MCMPipeline(model.base, model.pipeline.modulator)(replace(request, previews=False))
+
+
+def test_a_stroke_alone_changes_nothing_but_the_drawing(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.locator("#settings > button").click()
+    seed = visitor.page.locator("#seed input").input_value()
+    visitor.stroke((5, 5), (40, 40))
+    visitor.page.wait_for_timeout(500)
+    assert visitor.page.locator("#go").inner_text() == "Generate"
+    assert visitor.page.locator("#seed input").input_value() == seed != ""
+
+
+def test_previews_arrive_while_the_picture_forms(visit: Callable[..., Visitor], pipeline: Paced) -> None:
+    visitor = visit()
+    pipeline.pause_s = 0.1
+    visitor.generate()
+    assert visitor.page.evaluate("previews.size") >= 10
+    assert "Painted in" in visitor.in_viewer(".bar .status").inner_text()
+
+
+def test_stop_works_at_once_and_the_next_picture_comes(
+    visit: Callable[..., Visitor], pipeline: Paced
+) -> None:
+    visitor = visit()
+    pipeline.pause_s = 0.4
+    visitor.page.locator("#go").click()
+    wait_until(visitor.page, lambda: visitor.in_viewer(".forming img").count())
+    visitor.page.locator("#stop").click()
+    wait_until(visitor.page, lambda: visitor.state() == "stopped")
+    wait_until(visitor.page, lambda: not pipeline.active)
+    visitor.page.locator("#go").wait_for()
+    pipeline.pause_s = 0.0
+    assert visitor.generate()
+
+
+def test_live_mode_drops_stale_runs_and_ends_with_its_switch(
+    visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
+) -> None:
+    visitor = visit()
+    pipeline.pause_s = 0.15
+    visitor.page.locator("#live input").check()
+    wait_until(visitor.page, lambda: pipeline.active)
+    visitor.keys("1")
+    for row in (5, 25, 45):
+        visitor.stroke((2, row), (60, row))
+        visitor.page.wait_for_timeout(450)
+    file = visitor.finished()
+    last = request_of(file, tmp_path)
+    assert last.conditions is not None
+    np.testing.assert_array_equal(last.conditions.maps[LABELS], visitor.stored().maps[LABELS])
+    assert last.steps == LIVE_STEPS
+    assert pipeline.most_active == 1
+    assert visitor.page.locator("#gallery button").count() == 1  # of all the runs, only the last one ended
+    begun = len(pipeline.begun)
+    visitor.page.locator("#live input").uncheck()
+    visitor.stroke((2, 60), (60, 60))
+    visitor.page.wait_for_timeout(800)
+    assert len(pipeline.begun) == begun
+
+
+# -- compare, what it did, how it followed -----------------------------------------------------------------
+
+
+def test_the_slider_compares_with_the_same_noise_without_the_drawing(
+    visit: Callable[..., Visitor], models: Models, tmp_path: Path
+) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    modulated = request_of(visitor.generate(), tmp_path)
+    visitor.tab("Compare")
+    wait_until(visitor.page, lambda: visitor.state() == "done" and visitor.in_viewer("img.plain").count())
+    plain = visitor.file(visitor.in_viewer("img.plain").get_attribute("src") or "")
+    alone = MCMPipeline(models.default.base)(replace(modulated, conditions=None, strength={}, compare=False))
+    np.testing.assert_array_equal(pixels(plain), alone.images[0])
+    slider = visitor.in_viewer(".compare input[type=range]")
+    box = slider.bounding_box()
+    assert box is not None
+    visitor.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
+    visitor.page.mouse.up()
+    at = visitor.in_viewer(".compare").evaluate("node => parseFloat(node.style.getPropertyValue('--at'))")
+    assert 20 <= at <= 30
+    visitor.page.get_by_role("button", name="Side by side").click()
+    boxes = [visitor.in_viewer(f"img.{kind}").bounding_box() for kind in ("plain", "modulated")]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] + 1
+
+
+def test_the_heat_map_and_the_agreement_are_shown(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    visitor.generate()
+    visitor.tab("What it did")
+    assert "of the strongest" in (visitor.in_viewer("canvas.heat").get_attribute("aria-label") or "")
+    heat = visitor.in_viewer("canvas.heat").evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
+    )
+    assert heat
+    visitor.tab("How it followed")
+    painted = visitor.stored().maps[LABELS]
+    judged = np.where(np.arange(SIZE)[:, None] < SIZE // 2, 1, 3)
+    share = round(100 * (judged == painted)[painted > 0].mean())
+    assert f"{share} %" in visitor.in_viewer(".tag.left").inner_text()
+    assert visitor.in_viewer(".shares li").count() == len(set(painted[painted > 0]))
+
+
+# -- hands and keys ----------------------------------------------------------------------------------------
+
+
+def test_a_finger_draws_and_a_phone_shows_everything(
+    visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
+) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = visitor.page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    touch = page.context.new_cdp_session(page)
+    box = visitor.stage.bounding_box()
+    assert box is not None
+    scrolled = page.evaluate("scrollY")
+    for kind, share in (("touchStart", 0.3), ("touchMove", 0.5), ("touchMove", 0.7), ("touchEnd", None)):
+        points = [] if share is None else [{"x": box["x"] + 40, "y": box["y"] + share * box["height"]}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    wait_until(page, lambda: visitor.revision())
+    assert page.evaluate("scrollY") == scrolled
+    page.locator("#go").tap()
+    conditions = request_of(visitor.finished(), tmp_path).conditions
+    assert conditions == visitor.stored()
+
+
+def test_everything_goes_by_keyboard_alone(visit: Callable[..., Visitor], pipeline: Paced) -> None:
+    visitor = visit()
+    visitor.stage.focus()
+    visitor.keys("3", "b", "Space", "ArrowDown", "ArrowRight")
+    visitor.keys("Control+Enter")
+    wait_until(visitor.page, lambda: visitor.state() == "done")
+    assert pipeline.begun[-1].conditions == visitor.stored()
+    visitor.page.locator("#prompt textarea").focus()
+    visitor.page.keyboard.type("hills")
+    visitor.keys("Enter")
+    wait_until(visitor.page, lambda: pipeline.begun[-1].prompt == "hills")
+    wait_until(visitor.page, lambda: visitor.state() == "done")
+    visitor.in_viewer("[role=tab][aria-selected=true]").focus()
+    visitor.keys("ArrowRight", "Enter")
+    wait_until(visitor.page, lambda: visitor.in_viewer("img.plain").count() and visitor.state() == "done")
+
+
+# -- keep and restore --------------------------------------------------------------------------------------
+
+
+def test_a_reload_keeps_the_drawing(visit: Callable[..., Visitor], pipeline: Paced) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    drawn = visitor.stored()
+    visitor.page.wait_for_timeout(500)  # a reload in the middle of an event makes Gradio complain
+    visitor.page.reload()
+    again = Visitor(visitor.page, SIZE, SIZE)
+    again.generate()
+    assert pipeline.begun[-1].conditions == drawn
+
+
+def test_a_picture_brings_back_its_request_and_makes_itself_again(
+    visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    visitor.page.locator("#prompt textarea").fill("a lake")
+    visitor.setting("Steps", "7")
+    visitor.setting("Guidance", "2.5")
+    first = visitor.generate()
+    (tmp_path / "first.png").write_bytes(first)
+    other = visit()
+    other.page.locator("#upload input[type=file], input[type=file]").first.set_input_files(
+        tmp_path / "first.png"
+    )
+    wait_until(other.page, lambda: other.page.locator("#prompt textarea").input_value() == "a lake")
+    wait_until(other.page, lambda: other.state() == "done")
+    np.testing.assert_array_equal(pixels(other.file(other.shown_picture() or "")), pixels(first))
+    assert other.generate() == first
+
+
+def test_the_gallery_brings_everything_back(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    visitor.page.locator("#prompt textarea").fill("a lake")
+    first = visitor.generate()
+    drawn = visitor.stored()
+    visitor.button("Clear all").click()
+    visitor.page.locator("#prompt textarea").fill(EVIL)
+    visitor.generate()
+    thumbnails = visitor.page.locator("#gallery button")
+    wait_until(visitor.page, lambda: thumbnails.count() == 2)
+    thumbnails.nth(1).click()
+    wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value() == "a lake")
+    wait_until(visitor.page, lambda: visitor.stored() == drawn)
+    assert visitor.generate() == first
+
+
+def test_a_link_brings_back_prompt_and_settings(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.locator("#prompt textarea").fill("a lake & hills")
+    visitor.setting("Steps", "9")
+    visitor.page.locator("#link").click()
+    wait_until(visitor.page, lambda: "steps=9" in visitor.page.url)
+    other = visit("?" + visitor.page.url.split("?")[1])
+    wait_until(other.page, lambda: other.page.locator("#prompt textarea").input_value() == "a lake & hills")
+    other.page.locator("#settings > button").click()
+    assert other.page.get_by_label("number input for Steps").input_value() == "9"
+
+
+def test_an_example_fills_the_canvas_and_the_prompt(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.locator("#examples button").first.click()
+    wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value())
+    wait_until(visitor.page, lambda: visitor.revision() and visitor.stored().maps)
+
+
+# -- how it looks ------------------------------------------------------------------------------------------
+
+
+def test_both_heroes_and_the_button_are_above_the_fold(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    for selector in ("#draw .stage", "#see .stage", "#go", "#styles"):
+        box = visitor.page.locator(selector).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 800, selector
+        assert box["width"] > 100, selector
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_from_what_is_behind_them(visit: Callable[..., Visitor], theme: str) -> None:
+    visitor = visit(f"?__theme={theme}")
+    seen = np.asarray(Image.open(BytesIO(visitor.page.screenshot())).convert("L")).astype(int)
+    assert (seen[:, :20].mean() < 128) == (theme == "dark")
+    box = visitor.page.locator("#title h1").bounding_box()
+    assert box is not None
+    x, y, width, height = (int(box[name]) for name in ("x", "y", "width", "height"))
+    title = seen[y : y + height, x : x + width]
+    assert np.ptp(title) > 150

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Load the models once, build the page and serve it until the process is told to end."""
     options = parse(arguments)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # advice for developers, not for people
     with contextlib.suppress(ImportError):  # on ZeroGPU, before anything touches CUDA
         import spaces  # noqa: F401
 

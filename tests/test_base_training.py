@@ -170,3 +170,15 @@ def test_from_an_empty_folder_to_a_stock_pipeline(tmp_path: Path) -> None:
     pipeline.set_progress_bar_config(disable=True)
     picture = pipeline("a lake at dawn", num_inference_steps=2, output_type="np").images[0]
     assert picture.shape == (256, 256, 3)
+    further = ["--init", str(out / "base"), "--steps", "1", "--batch-size", "2"]
+    assert base_training.main(["--data", str(data), "--out", str(tmp_path / "further"), *further]) == 0
+    longer = StableDiffusionPipeline.from_pretrained(tmp_path / "further" / "base", torch_dtype=torch.float32)
+    assert changed(pipeline.unet, longer.unet)
+    assert not changed(pipeline.vae, longer.vae)
+    assert longer.tokenizer.get_vocab() == pipeline.tokenizer.get_vocab()
+    assert "trained further from | base" in (tmp_path / "further" / "base" / "README.md").read_text()
+
+
+def changed(before: nn.Module, after: nn.Module) -> bool:
+    pairs = zip(before.parameters(), after.parameters(), strict=True)
+    return any(not torch.equal(one, other) for one, other in pairs)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from tqdm import tqdm
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from mcm_core.conditions import InputError
 
 from .autoencoder import train_autoencoder
 from .base_card import Stage, write_card
-from .denoiser import build_scheduler, train_denoiser
+from .denoiser import build_scheduler, build_unet, train_denoiser
 from .loop import spent
 from .text import CONTEXT, build_text_encoder, learn_tokenizer
 
@@ -66,7 +68,13 @@ def _signed(pictures: Tensor) -> Tensor:
     return (pictures.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def assemble(autoencoder: AutoencoderKL, unet: object, encoder: object, tokenizer: object, out: Path) -> None:
+def assemble(
+    autoencoder: AutoencoderKL,
+    unet: UNet2DConditionModel,
+    encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    out: Path,
+) -> None:
     """Write the stock diffusers folder: half precision, every file below 10 MB."""
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
@@ -82,42 +90,76 @@ def assemble(autoencoder: AutoencoderKL, unet: object, encoder: object, tokenize
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser("python -m mcm_core train-base", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="a folder written by `python -m mcm_core render`"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="checkpoints, and the base in its folder `base`"
-    )
-    parser.add_argument("--autoencoder-pictures", type=int, default=4000)
-    parser.add_argument("--autoencoder-steps", type=int, default=20_000)
-    parser.add_argument("--autoencoder-batch", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=60_000, help="of the denoiser")
-    parser.add_argument("--batch-size", type=int, default=32, help="of the denoiser")
-    parser.add_argument("--lr", type=float, default=2e-3, help="of the denoiser")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     rows = read_rows(options.data)
-    tokenizer = learn_tokenizer(row["text"] for row in rows)
-    autoencoder = _autoencoder(options, rows)
-    latents = _latents(options, rows, autoencoder)
+    options.out.mkdir(parents=True, exist_ok=True)
+    parts = _new_parts(options, rows) if options.init is None else _given_parts(options.init)
+    latents = _latents(options, rows, parts.autoencoder)
     texts = ["", *(row["text"] for row in rows)]
-    tokens = tokenizer(
+    tokens = parts.tokenizer(
         texts, padding="max_length", max_length=CONTEXT, truncation=True, return_tensors="pt"
     ).input_ids
-    torch.manual_seed(0)
     unet, encoder = train_denoiser(
-        latents, tokens[1:], tokens[0], build_text_encoder(tokenizer), options.out / "denoiser",
+        latents, tokens[1:], tokens[0], parts.unet, parts.encoder, options.out / "denoiser",
         steps=options.steps, batch=options.batch_size, lr=options.lr,
     )  # fmt: skip
-    assemble(autoencoder, unet, encoder, tokenizer, options.out / "base")
+    assemble(parts.autoencoder, unet, encoder, parts.tokenizer, options.out / "base")
     stages = [
         Stage("autoencoder", *_spent(options.out / "autoencoder", options.autoencoder_batch)),
         Stage("denoiser and text encoder", *_spent(options.out / "denoiser", options.batch_size)),
     ]
-    parts = {"U-Net": unet, "text encoder": encoder, "autoencoder": autoencoder}
-    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-    write_card(options.out / "base", autoencoder.float(), len(rows), stages, counts)
+    networks = {"U-Net": unet, "text encoder": encoder, "autoencoder": parts.autoencoder}
+    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    write_card(options.out / "base", parts.autoencoder.float(), len(rows), stages, counts, options.init)
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser("python -m mcm_core train-base", description=__doc__)
+    command.add_argument(
+        "--data", type=Path, required=True, help="a folder written by `python -m mcm_core render`"
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, help="checkpoints, and the base in its folder `base`"
+    )
+    command.add_argument(
+        "--init", type=Path, help="a base to train further: its denoiser; words and autoencoder stay"
+    )
+    command.add_argument("--autoencoder-pictures", type=int, default=4000)
+    command.add_argument("--autoencoder-steps", type=int, default=4200)
+    command.add_argument("--autoencoder-batch", type=int, default=4)
+    command.add_argument("--steps", type=int, default=2100, help="of the denoiser")
+    command.add_argument("--batch-size", type=int, default=32, help="of the denoiser")
+    command.add_argument("--lr", type=float, default=2e-3, help="of the denoiser")
+    return command
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the denoiser's training begins with."""
+
+    tokenizer: CLIPTokenizer
+    autoencoder: AutoencoderKL
+    unet: UNet2DConditionModel
+    encoder: CLIPTextModel
+
+
+def _new_parts(options: argparse.Namespace, rows: Sequence[dict[str, str]]) -> Parts:
+    tokenizer = learn_tokenizer(row["text"] for row in rows)
+    autoencoder = _autoencoder(options, rows)
+    torch.manual_seed(0)
+    encoder = build_text_encoder(tokenizer)
+    torch.manual_seed(0)
+    return Parts(tokenizer, autoencoder, build_unet(encoder.config.hidden_size), encoder)
+
+
+def _given_parts(folder: Path) -> Parts:
+    """Those of a base that this command wrote."""
+    if not (folder / "model_index.json").is_file():
+        raise InputError(f"{folder} is no base: give the folder `base` that this command wrote.")
+    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    autoencoder = pipe.vae.to(memory_format=torch.channels_last)
+    return Parts(pipe.tokenizer, autoencoder, pipe.unet, pipe.text_encoder)
 
 
 def _spent(folder: Path, batch: int) -> tuple[int, int, float]:

@@ -51,12 +51,14 @@ def write_card(
     pictures: int,
     stages: list[Stage],
     parameters: Mapping[str, int],
+    init: Path | None,
 ) -> None:
-    """README.md in the base's folder."""
+    """README.md in the base's folder; `init` is the base that it was trained further from."""
     hours = sum(stage.seconds for stage in stages) / 3600
     training = {
         "data": f"{pictures:,} scenes of `python -m mcm_core render --styles all`, seeds from 0",
-        **{f"{stage.name}": _told(stage) for stage in stages},
+        **({"trained further from": init.name} if init else {}),
+        **{stage.name: _told(stage) for stage in stages if stage.steps},
         "time": f"{hours:.2f} hours",
         "machine": f"{machine()}, bfloat16",
         "seed": "0",

@@ -10,10 +10,13 @@ import contextlib
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 MODELS = Path(__file__).parent / "assets" / "models"
+DELIVERY_S = 2.0
+"""From the end of the last picture to the end of the program: it has to reach its reader."""
 BASE, MODULATOR, SEGMENTER = "mini", "mini-modulator", "mini-segmenter"
 
 
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         ended.wait()
+        time.sleep(DELIVERY_S)
     demo.close()
 
 

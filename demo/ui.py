@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from demo import api
+from demo.closed import Closed
 from demo.examples import read_examples
 from demo.form import link_script, random_seed
 from demo.keeping import Keeping
@@ -48,7 +50,12 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api"],
         "strict_cors": True,
         "enable_monitoring": False,
-        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None},
+        "app_kwargs": {
+            "openapi_url": None,
+            "docs_url": None,
+            "redoc_url": None,
+            "middleware": [Middleware(Closed)],
+        },
         "max_file_size": "20mb",
         "max_threads": 80,
         "state_session_capacity": 100,

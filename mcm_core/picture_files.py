@@ -44,9 +44,9 @@ def open_picture(source: bytes | str | Path) -> Image.Image:
         check_size(image.size)
         try:
             image.load()
+            return image.copy() if getattr(image, "n_frames", 1) > 1 else image  # frames need the open file
         except Exception as error:
             raise InputError(f"{name} {_UNREADABLE}") from error
-    return image
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -102,7 +102,7 @@ def _are_ids(image: Image.Image, ids: np.ndarray, classes: Sequence[LabelClass])
         return True
     painted = used[used > 0]
     shown = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    agree = painted.max(initial=0) < len(shown) and np.array_equal(
+    agree = 0 < painted.max(initial=0) < len(shown) and np.array_equal(
         shown[painted], colors(classes)[painted - 1]
     )
     return bool(agree) or not _shows_classes(image, classes)

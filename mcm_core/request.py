@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mcm_core.modulator import Modulator
 
 Placement = Literal["both", "conditional", "guided"]
-DEFAULT_PLACEMENT: Placement = "both"
+DEFAULT_PLACEMENT: Placement = "conditional"
 RANDOM_SEED = -1
 
 MAX_SEED = 2**32 - 1

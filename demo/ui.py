@@ -24,10 +24,21 @@ HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 
+class Blocks(gr.Blocks):
+    """Gradio's own, but that it refuses arguments too many, as it does those too few."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        super().validate_inputs(block_fn, inputs)
+        if len(inputs) > len(block_fn.inputs):
+            raise gr.Error(
+                f"This takes {len(block_fn.inputs)} values, not {len(inputs)}.", print_exception=False
+            )
+
+
 def build_ui(models: Models) -> gr.Blocks:
     """The page for these models; nothing is launched."""
     examples = read_examples()
-    with gr.Blocks(
+    with Blocks(
         title="MCM: draw it", analytics_enabled=False, delete_cache=(1800, 12 * 3600), fill_width=True
     ) as blocks:
         page = lay_out(models, examples)

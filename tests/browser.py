@@ -52,6 +52,13 @@ class Drawer:
         self.stage = self.page.locator(".mcm-canvas .stage")
         self.stage.wait_for()
         self.page.locator(".mcm-canvas .chip").first.wait_for()
+        wait_until(self.page, self._is_settled)
+
+    def _is_settled(self) -> bool:
+        """Whether the page has stopped laying itself out: a hand would aim beside what still moves."""
+        before = self.stage.bounding_box()
+        self.page.wait_for_timeout(150)
+        return self.stage.bounding_box() == before
 
     def at(self, point: Point) -> tuple[float, float]:
         """The middle of a pixel, in the page's coordinates."""

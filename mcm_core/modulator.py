@@ -5,6 +5,12 @@
 Ham et al., "Modulating Pretrained Diffusion Models for Multimodal Image Synthesis", SIGGRAPH 2023. The trunk
 is a stock diffusers `UNet2DModel`. Its last layer starts at zero, so that a new modulator is exactly the
 identity. Each modality has a branch of its own, which sees the drawing at full resolution.
+
+Where there is much noise, alpha is small, eps_t is nearly x_t, and the base's idea of the picture (palette,
+light) hides in their small difference. So the trunk is shown x_t and v_t = (eps_t - sigma * x_t) / alpha, the
+same pair of facts at unit scale, and speaks at that scale, too:
+
+    g, n = trunk(x_t, v_t, t, features)     gamma = 1 + alpha * g     nu = alpha * n     v' = v + g * eps + n
 """
 
 from __future__ import annotations
@@ -36,6 +42,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Sizes. With 12 classes and a sketch on 4 latent channels: 3.9M, 1.0M and 0.5M parameters."""
+
+SMALLEST_SCALE = 0.05
+"""Below this alpha 1 / alpha would show the base's errors alone; Stable Diffusion ends at 0.068."""
 
 
 @dataclass(frozen=True)
@@ -170,21 +179,32 @@ class Modulator(ModelMixin, ConfigMixin):
         return torch.cat([empty, *features], dim=1)
 
     def forward(
-        self, sample: Tensor, noise_pred: Tensor, timestep: Tensor | float, features: Tensor
+        self,
+        sample: Tensor,
+        noise_pred: Tensor,
+        timestep: Tensor | float,
+        alpha: Tensor | float,
+        features: Tensor,
     ) -> ModulatorOutput:
-        """gamma and nu, each (B, C, h, w).
+        """gamma and nu, each (B, C, h, w), in float32 whatever the network's precision.
 
         Args:
             sample: x_t, variance preserving (what `scheduler.scale_model_input` returns), (B, C, h, w).
-            noise_pred: the base's noise prediction eps_t for it, (B, C, h, w).
+            noise_pred: the base's noise prediction eps_t for it, (B, C, h, w). Both in float32: less would
+                lose their difference.
             timestep: t in [0, num_train_timesteps), a number or (B,).
+            alpha: sqrt(alphas_cumprod[t]) in (0, 1], a number or (B,).
             features: from `encode`, (B, F, h, w).
         """
         height, width = sample.shape[-2:]
-        seen = _pad(torch.cat([sample, noise_pred, features], dim=1), 2 ** (len(self.trunk.down_blocks) - 1))
+        alpha = torch.as_tensor(alpha, dtype=torch.float32, device=sample.device).reshape(-1, 1, 1, 1)
+        scale = alpha.clamp(min=SMALLEST_SCALE)
+        velocity = (noise_pred - (1 - alpha**2).sqrt() * sample) / scale
+        seen = torch.cat([one.to(features.dtype) for one in (sample, velocity, features)], dim=1)
         timestep = torch.as_tensor(timestep, device=sample.device)  # the trunk would round a float
-        change = self.trunk(seen, timestep, return_dict=False)[0][..., :height, :width]
-        gamma, nu = change.chunk(2, dim=1)
+        padded = _pad(seen, 2 ** (len(self.trunk.down_blocks) - 1))
+        change = self.trunk(padded, timestep, return_dict=False)[0][..., :height, :width]
+        gamma, nu = (scale * change.float()).chunk(2, dim=1)
         return ModulatorOutput(1 + gamma, nu)
 
     def _feature(

@@ -275,7 +275,7 @@ class TestCases:
         noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
         features = modulator.encode({}, size=(8, 8), batch=1)
         with torch.no_grad():
-            return modulator(noise, noise, 5, features)
+            return modulator(noise, noise, 5, 0.9, features)
 
     def test_shift_only_and_scale_only(self, sd_folder: Path) -> None:
         modulator = self.modulator(sd_folder)

@@ -43,7 +43,7 @@ def test_presets_have_their_size_and_start_as_the_exact_identity(preset: str) ->
     low, high = MILLIONS[preset]
     assert low <= sum(parameter.numel() for parameter in modulator.parameters()) / 1e6 <= high
     features = modulator.encode(maps(), size=(8, 8))
-    output = modulator(latents(1, 4, 8, 8), latents(1, 4, 8, 8), 500, features)
+    output = modulator(latents(1, 4, 8, 8), latents(1, 4, 8, 8), 500, 0.5, features)
     assert torch.equal(output.gamma, torch.ones(1, 4, 8, 8))
     assert torch.equal(output.nu, torch.zeros(1, 4, 8, 8))
 
@@ -54,7 +54,7 @@ def test_a_new_modulator_can_learn(base: Base) -> None:
     optimiser = torch.optim.SGD(modulator.parameters(), lr=0.1)
     for _ in range(3):
         features = modulator.encode(maps(), {"sketch": 0.5}, size=(8, 8))
-        output = modulator(latents(1, 4, 8, 8), latents(1, 4, 8, 8), 500, features)
+        output = modulator(latents(1, 4, 8, 8), latents(1, 4, 8, 8), 500, 0.5, features)
         loss = ((output.gamma - 2) ** 2).mean() + ((output.nu - 1) ** 2).mean()
         optimiser.zero_grad()
         loss.backward()
@@ -66,15 +66,34 @@ def test_a_new_modulator_can_learn(base: Base) -> None:
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 3), (8, 13)])
 def test_any_size_of_latents(modulator: Modulator, size: tuple[int, int]) -> None:
     sample = latents(2, 4, *size)
-    output = modulator(sample, sample, torch.tensor([1, 999]), modulator.encode({}, size=size, batch=2))
+    steps, alpha = torch.tensor([1, 999]), torch.tensor([0.999, 0.07])
+    output = modulator(sample, sample, steps, alpha, modulator.encode({}, size=size, batch=2))
     assert output.gamma.shape == output.nu.shape == sample.shape
 
 
 def test_a_timestep_between_two_is_not_rounded(modulator: Modulator) -> None:
     sample, features = latents(1, 4, 8, 8), modulator.encode({}, size=(8, 8))
-    outputs = [modulator(sample, sample, timestep, features).nu for timestep in (500, 500.5, 501)]
+    outputs = [modulator(sample, sample, timestep, 0.5, features).nu for timestep in (500, 500.5, 501)]
     assert not torch.equal(outputs[0], outputs[1])
     assert not torch.equal(outputs[1], outputs[2])
+
+
+def test_the_palette_is_seen_through_the_strongest_noise(modulator: Modulator) -> None:
+    """eps_t of two pictures differs by alpha there, and what the modulator says to it by as much again."""
+    alpha, noise, features = 0.07, latents(1, 4, 8, 8), modulator.encode({}, size=(8, 8))
+    sigma = (1 - alpha**2) ** 0.5
+    said = []
+    for picture in (-1.0, 1.0):
+        eps = (noise - alpha * picture) / sigma
+        said.append(modulator(noise, eps, 999, alpha, features).nu / alpha)
+    assert (said[0] - said[1]).abs().mean() > 0.2 * said[0].abs().mean()
+
+
+def test_a_half_precision_network_speaks_in_single_precision(base: Base) -> None:
+    modulator = tiny.build_modulator(base).to(torch.bfloat16)
+    features = modulator.encode({}, size=(8, 8))
+    output = modulator(latents(1, 4, 8, 8), latents(1, 4, 8, 8), 500, 0.5, features)
+    assert (features.dtype, output.gamma.dtype, output.nu.dtype) == (torch.bfloat16, *[torch.float32] * 2)
 
 
 def test_absent_is_not_the_same_as_unpainted(modulator: Modulator) -> None:

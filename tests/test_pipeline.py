@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mcm_core import Base, Conditions, InputError, MCMPipeline, Modulator, Request, Result
 from mcm_core.control import NotFiniteError
 from mcm_core.modulation import PLACEMENTS
+from mcm_core.modulator import ModulatorOutput
 from mcm_core.schedulers import SCHEDULERS
 from tests import tiny
 
@@ -31,10 +32,11 @@ def ask(**fields: Any) -> Request:
 def constant(base: Base, gamma: float = 1.0, nu: float = 0.0, **config: Any) -> Modulator:
     """A modulator whose gamma and nu are the same everywhere, whatever is drawn."""
     modulator = tiny.build_modulator(base, trained=False, **config)
-    channels = base.latent_channels
-    with torch.no_grad():
-        modulator.trunk.conv_out.bias[:channels] = gamma - 1
-        modulator.trunk.conv_out.bias[channels:] = nu
+
+    def same(_module: object, _inputs: object, said: ModulatorOutput) -> ModulatorOutput:
+        return ModulatorOutput(torch.full_like(said.gamma, gamma), torch.full_like(said.nu, nu))
+
+    modulator.register_forward_hook(same)
     return modulator
 
 

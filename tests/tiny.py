@@ -87,10 +87,13 @@ def build_ldm(folder: Path | str, *, seed: int = 0, latent_channels: int = 3, sa
     return _save(pipeline, folder)
 
 
-def build_ddpm(folder: Path | str, *, seed: int = 0, sample_size: int = 16) -> Path:
+def build_ddpm(
+    folder: Path | str, prediction_type: str = "epsilon", *, seed: int = 0, sample_size: int = 16
+) -> Path:
     """An unconditional model of 16x16 pixels without an autoencoder (`DDPMPipeline`)."""
     torch.manual_seed(seed)
-    pipeline = diffusers.DDPMPipeline(unet=_plain_unet(3, sample_size), scheduler=DDPMScheduler())
+    scheduler = DDPMScheduler(prediction_type=prediction_type)
+    pipeline = diffusers.DDPMPipeline(unet=_plain_unet(3, sample_size), scheduler=scheduler)
     return _save(pipeline, folder)
 
 

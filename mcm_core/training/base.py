@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--autoencoder-pictures", type=int, default=4000)
     command.add_argument("--autoencoder-steps", type=int, default=4200)
     command.add_argument("--autoencoder-batch", type=int, default=4)
-    command.add_argument("--steps", type=int, default=2100, help="of the denoiser")
+    command.add_argument("--steps", type=int, default=3700, help="of the denoiser")
     command.add_argument("--batch-size", type=int, default=32, help="of the denoiser")
     command.add_argument("--lr", type=float, default=2e-3, help="of the denoiser")
     return command

@@ -17,12 +17,13 @@ TEXT_CACHE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True)
 class Noised:
-    """x_t, the true noise and the base's prediction of it, each (B, C, h, w) float32; t and w(t) (B,)."""
+    """x_t, the true noise and the base's prediction, each (B, C, h, w) float32; t, alpha and w(t) (B,)."""
 
     sample: Tensor
     noise: Tensor
     eps: Tensor
     timesteps: Tensor
+    alpha: Tensor
     weights: Tensor
 
 
@@ -43,18 +44,17 @@ class Frozen:
         device = self.base.device
         clean = batch.pictures.to(device) if batch.encoded else encode(self.base, batch.pictures)
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(batch.noise_seed)).to(device)
-        timesteps = draw_timesteps(stratified(batch.moment, len(clean)), self.density, self.first, self.last)
-        sample = add_noise(clean, noise, self.abar[timesteps].to(device))
-        eps = self._epsilon(sample, timesteps.to(device), batch.texts)
-        return Noised(sample, noise, eps, timesteps.to(device), self.weights[timesteps].to(device))
+        drawn = draw_timesteps(stratified(batch.moment, len(clean)), self.density, self.first, self.last)
+        sample = add_noise(clean, noise, self.abar[drawn].to(device))
+        timesteps, weights = drawn.to(device), self.weights[drawn].to(device)
+        alpha, sigma = signal_and_noise(self.abar.to(device), timesteps)
+        output = self.base.predict(sample, timesteps, self._embedded(batch.texts))
+        scales = (alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1), self.base.prediction_type)
+        eps = to_epsilon(output, sample, *scales).clone()
+        return Noised(sample, noise, eps, timesteps, alpha, weights)
 
-    def _epsilon(self, sample: Tensor, timesteps: Tensor, texts: tuple[str, ...]) -> Tensor:
-        embeddings = Embeddings.cat([self._embedding(text) for text in texts])
-        output = self.base.predict(sample, timesteps, embeddings)
-        alpha, sigma = (
-            one.view(-1, 1, 1, 1) for one in signal_and_noise(self.abar.to(sample.device), timesteps)
-        )
-        return to_epsilon(output, sample, alpha, sigma, self.base.prediction_type).clone()
+    def _embedded(self, texts: tuple[str, ...]) -> Embeddings:
+        return Embeddings.cat([self._embedding(text) for text in texts])
 
     def _embedding(self, text: str) -> Embeddings:
         """Of one caption; an empty one is the other branch of guidance."""

@@ -58,7 +58,7 @@ class Conditioned(nn.Module):
         maps = {name: one if one.ndim == 3 else one.float() / 255 for name, one in maps.items()}
         size = noised.sample.shape[-2:]
         features = self.modulator.encode(maps, presence, size=(size[0], size[1]), batch=len(noised.sample))
-        output = self.modulator(noised.sample, noised.eps, noised.timesteps, features)
+        output = self.modulator(noised.sample, noised.eps, noised.timesteps, noised.alpha, features)
         return output.gamma, output.nu
 
 

@@ -57,6 +57,7 @@ class Case:
 
 
 REAL, BASE, MAP, SKETCHED, BOTH = "real renders", "base alone", "map", "sketch", "map and sketch"
+EARLY = "first 0.7 of the steps"
 
 CONTROL = (
     Case(REAL, "control", source="render", inputs=()),
@@ -75,6 +76,7 @@ def _styles() -> Iterator[Case]:
             yield Case(f"{style}: {REAL}", "styles", source="render", inputs=(), style=style, share=0.25)
             yield Case(f"{style}: {BASE}", "styles", inputs=(), style=style, share=0.25)
             yield Case(f"{style}: {BOTH}", "styles", style=style, share=0.25)
+            yield Case(f"{style}: {BOTH}, {EARLY}", "styles", style=style, share=0.25, end=0.7)
 
 
 def _ablation(name: str, **changes: Any) -> Case:

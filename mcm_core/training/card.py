@@ -108,7 +108,7 @@ Classes of the label map: {classes}.
 ```python
 from mcm_core import Base, MCMPipeline, Modulator
 
-pipeline = MCMPipeline(Base.from_pretrained({base!r}), Modulator.from_pretrained("this folder"))
+pipeline = MCMPipeline(Base.from_pretrained("{base}"), Modulator.from_pretrained("this folder"))
 ```
 
 ## Training

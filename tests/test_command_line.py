@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -323,7 +324,9 @@ class TestProcess:
         command = self.run(
             *DRAWN[:-1], "150", "--width", "128", "--height", "128", "--out", "out.png", *models
         )
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT)
+        # A shell that runs the tests in the background lets them, and what they start, ignore the signal.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT, preexec_fn=heed)
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
         seen, deadline = b"", time.monotonic() + 300

@@ -206,7 +206,7 @@ def setting_fields(models: Models) -> dict[str, Any]:
         modalities = dict.fromkeys(one.name for each in models.by_name.values() for one in each.modalities)
         strengths = {name: _strength_field(name, model) for name in modalities}
         start = Slider(0, 1, 0, step=0.05, label="Drawing acts from", elem_id="start")
-        end = Slider(0, 1, 1, step=0.05, label="until (0.7 keeps more of a style)", elem_id="end")
+        end = Slider(0, 1, 1, step=0.05, label="until (earlier keeps more of a style)", elem_id="end")
     hint = "What should not be there?"
     negative = Text(label="Negative prompt", placeholder=hint, interactive=text, lines=1)
     return {

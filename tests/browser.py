@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
+import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PATIENCE_S = 30.0
+LATE = "this did not become true in time"
+AGAIN_WHEN_LATE = pytest.mark.flaky(reruns=1, only_rerun=LATE)
+"""A busy machine can drop an event of the browser. Whatever else goes wrong is never tried again."""
 
 Point = tuple[int, int]
 
@@ -35,7 +39,7 @@ def wait_until(page: Page, condition: Callable[[], Any]) -> Any:
     """What `condition` gives as soon as that is true. The page goes on meanwhile."""
     end = time.monotonic() + PATIENCE_S
     while not (answer := condition()):
-        assert time.monotonic() < end, "this did not become true in time"
+        assert time.monotonic() < end, LATE
         page.wait_for_timeout(20)
     return answer
 

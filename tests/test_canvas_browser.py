@@ -16,13 +16,13 @@ from PIL import Image
 
 from demo.canvas import Canvas, dropped_file
 from mcm_core.conditions import LABELS, SKETCH, Conditions, LabelClass, to_canvas
-from tests.browser import Drawer, colors_of, served, wait_until
+from tests.browser import AGAIN_WHEN_LATE, Drawer, colors_of, served, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
 pytest_plugins = ["tests.chromium"]
-pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]  # a busy machine can drop an event
+pytestmark = [pytest.mark.browser, AGAIN_WHEN_LATE]
 
 EVIL = "<img src=x onerror=console.error(1)>"
 WORLD = """sky #8ec1ef, cloud #f2f4f7, sun #ffd43b, mountain #857a72, snow #dfe9f5, hill #6a9a4c,

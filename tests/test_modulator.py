@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, LabelClass, Modality, Modulator
-from mcm_core.modulator import one_hot
+from mcm_core.modulator import SMALLEST_SCALE, one_hot
 from tests import tiny
 
 MILLIONS = {"paper": (3.8, 4.1), "mini": (0.9, 1.1), "nano": (0.4, 0.5)}
@@ -87,6 +87,16 @@ def test_the_palette_is_seen_through_the_strongest_noise(modulator: Modulator) -
         eps = (noise - alpha * picture) / sigma
         said.append(modulator(noise, eps, 999, alpha, features).nu / alpha)
     assert (said[0] - said[1]).abs().mean() > 0.2 * said[0].abs().mean()
+
+
+@pytest.mark.parametrize(("alpha", "scale"), [(0.8, 0.8), (0.07, 0.07), (0.01, SMALLEST_SCALE)])
+def test_what_the_trunk_says_is_in_units_of_alpha(base: Base, alpha: float, scale: float) -> None:
+    modulator = tiny.build_modulator(base, trained=False)
+    torch.nn.init.ones_(modulator.trunk.conv_out.bias)
+    sample, features = latents(1, 4, 8, 8), modulator.encode({}, size=(8, 8))
+    output = modulator(sample, sample, 500, alpha, features)
+    torch.testing.assert_close(output.gamma, torch.full_like(sample, 1 + scale))
+    torch.testing.assert_close(output.nu, torch.full_like(sample, scale))
 
 
 def test_a_half_precision_network_speaks_in_single_precision(base: Base) -> None:

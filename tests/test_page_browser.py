@@ -19,14 +19,14 @@ from mcm_core.conditions import LABELS, SKETCH, Conditions
 from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests import pages
-from tests.browser import Drawer, wait_until
+from tests.browser import AGAIN_WHEN_LATE, Drawer, wait_until
 from tests.pages import SIZE, Paced
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 pytest_plugins = ["tests.chromium"]
-pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]  # a busy machine can drop an event
+pytestmark = [pytest.mark.browser, AGAIN_WHEN_LATE]
 
 EVIL = "<img src=x onerror=console.error(1)>"
 WATCH = """

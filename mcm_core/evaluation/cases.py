@@ -57,7 +57,6 @@ class Case:
 
 
 REAL, BASE, MAP, SKETCHED, BOTH = "real renders", "base alone", "map", "sketch", "map and sketch"
-EARLY = "first 0.7 of the steps"
 
 CONTROL = (
     Case(REAL, "control", source="render", inputs=()),
@@ -76,7 +75,7 @@ def _styles() -> Iterator[Case]:
             yield Case(f"{style}: {REAL}", "styles", source="render", inputs=(), style=style, share=0.25)
             yield Case(f"{style}: {BASE}", "styles", inputs=(), style=style, share=0.25)
             yield Case(f"{style}: {BOTH}", "styles", style=style, share=0.25)
-            yield Case(f"{style}: {BOTH}, {EARLY}", "styles", style=style, share=0.25, end=0.7)
+            yield Case(f"{style}: {BOTH}, first 0.7 of the steps", "styles", style=style, share=0.25, end=0.7)
 
 
 def _ablation(name: str, **changes: Any) -> Case:

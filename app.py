@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from demo.models import Models, open_models
     from demo.ui import build_ui, launch_options
-    from mcm_core.conditions import InputError
+    from mcm_core.drawing.conditions import InputError
     from mcm_core.engine import drain_on_sigterm
 
     try:

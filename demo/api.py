@@ -14,12 +14,12 @@ from demo.form import STEPS
 from demo.models import Model, Models
 from demo.telling import told
 from demo.views import file
-from mcm_core.conditions import LABELS, SKETCH, Conditions, from_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, from_canvas
+from mcm_core.drawing.picture_files import open_picture
+from mcm_core.drawing.uploads import from_upload
 from mcm_core.engine import Waiting
-from mcm_core.picture_files import open_picture
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
-from mcm_core.uploads import from_upload
 
 Output = tuple[Any, Any, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from demo.pictures import drawing_picture, thumbnail
-from mcm_core.conditions import LABELS, Conditions, LabelClass, from_canvas, to_canvas
+from mcm_core.drawing.conditions import LABELS, Conditions, LabelClass, from_canvas, to_canvas
 
 FOLDER = Path(__file__).parent.parent / "assets" / "examples"
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from demo.examples import FOLDER
-from mcm_core.conditions import LABELS, SKETCH, Conditions, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, to_canvas
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT, example
 

@@ -13,7 +13,7 @@ import gradio as gr
 
 from demo.fields import Choice, Number, Slider, Text
 from demo.models import Model, Models
-from mcm_core.conditions import Conditions, InputError
+from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.request import MAX_PROMPT, MAX_SEED, MAX_STRENGTH, RANDOM_SEED, Request
 
 STEPS = 20

@@ -20,11 +20,11 @@ from demo.page import Page, about, kinds, map_thumbnails
 from demo.runs import Run
 from demo.strip import chosen
 from demo.telling import notice, told
-from mcm_core.conditions import Conditions, InputError, from_canvas, to_canvas
-from mcm_core.picture_files import open_picture, to_rgb
+from mcm_core.drawing.conditions import Conditions, InputError, from_canvas, to_canvas
+from mcm_core.drawing.picture_files import open_picture, to_rgb
+from mcm_core.drawing.uploads import KINDS, from_map, from_upload
 from mcm_core.record import CHUNK, Record, from_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
-from mcm_core.uploads import KINDS, from_map, from_upload
 
 Values = Mapping[Any, Any]
 

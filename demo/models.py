@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcm_core import Base, MCMPipeline, Modulator
-from mcm_core.conditions import LABELS, SKETCH, InputError, LabelClass, Modality, Size
+from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, LabelClass, Modality, Size
 from mcm_core.engine import Cancelled, Engine
 from mcm_core.record import Origin
 from mcm_core.request import Request

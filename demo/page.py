@@ -18,7 +18,7 @@ from demo.pictures import thumbnail
 from demo.strip import Strip
 from demo.viewer import Viewer
 from demo.visit import Visit
-from mcm_core.conditions import Conditions
+from mcm_core.drawing.conditions import Conditions
 
 BARE: dict[str, Any] = {"show_label": False, "container": False}
 MAP_KINDS = {

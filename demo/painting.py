@@ -16,7 +16,7 @@ from demo.page import Page
 from demo.runs import Run, Runs
 from demo.telling import message, notice
 from demo.visit import Visit
-from mcm_core.conditions import Conditions, from_canvas
+from mcm_core.drawing.conditions import Conditions, from_canvas
 from mcm_core.engine import Cancelled, Waiting
 from mcm_core.request import Request
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mcm_core.conditions import LABELS, SKETCH, VOID, Conditions, LabelClass, Size, resize_map
-from mcm_core.palette import palette_picture
+from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Conditions, LabelClass, Size, resize_map
+from mcm_core.drawing.palette import palette_picture
 
 THUMBNAIL = 112
 """The longer side of a thumbnail in pixels, twice what is shown, for dense displays."""

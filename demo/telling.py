@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 from mcm_core.engine import EngineError
 
 BROKEN = "Something broke; the program's log says what. Try again."

@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder
 
 from demo.models import Model
 from demo.pictures import agreement, data_url, heat, read_again
-from mcm_core.conditions import LABELS, resize_map
+from mcm_core.drawing.conditions import LABELS, resize_map
 from mcm_core.record import of_picture, write_png
 from mcm_core.request import Request
 

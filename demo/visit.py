@@ -10,7 +10,7 @@ import numpy as np
 from demo.models import Model
 from demo.pictures import drawing_picture, thumbnail
 from demo.views import View, single
-from mcm_core.conditions import Conditions
+from mcm_core.drawing.conditions import Conditions
 from mcm_core.record import of_picture
 from mcm_core.request import Request
 

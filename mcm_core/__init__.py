@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcm_core.base import Base as Base
-    from mcm_core.conditions import Conditions as Conditions
-    from mcm_core.conditions import InputError as InputError
-    from mcm_core.conditions import LabelClass as LabelClass
-    from mcm_core.conditions import Modality as Modality
+    from mcm_core.drawing.conditions import Conditions as Conditions
+    from mcm_core.drawing.conditions import InputError as InputError
+    from mcm_core.drawing.conditions import LabelClass as LabelClass
+    from mcm_core.drawing.conditions import Modality as Modality
     from mcm_core.modulator import Modulator as Modulator
     from mcm_core.pipeline import MCMPipeline as MCMPipeline
     from mcm_core.pipeline import Result as Result
@@ -30,11 +30,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Base": "base",
-    "Conditions": "conditions",
-    "InputError": "conditions",
-    "LabelClass": "conditions",
+    "Conditions": "drawing.conditions",
+    "InputError": "drawing.conditions",
+    "LabelClass": "drawing.conditions",
     "MCMPipeline": "pipeline",
-    "Modality": "conditions",
+    "Modality": "drawing.conditions",
     "Modulator": "modulator",
     "Request": "request",
     "Result": "pipeline",

@@ -13,8 +13,8 @@ COMMANDS = {
     "generate": ("mcm_core.generate", "make a picture from a drawing and a prompt"),
     "render": ("mcm_core.landscapes.render", "draw training scenes of the embedded world"),
     "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
-    "train-base": ("mcm_core.training.base", "train the embedded base itself"),
-    "train-segmenter": ("mcm_core.evaluation.segmenter_training", "train the network that judges pictures"),
+    "train-base": ("mcm_core.mini.base", "train the embedded base itself"),
+    "train-segmenter": ("mcm_core.mini.segmenter_training", "train the network that judges pictures"),
     "evaluate": ("mcm_core.evaluation.run", "measure control, quality and diversity"),
 }
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, argv: Sequence[str]) -> int:
-    from mcm_core.conditions import InputError
+    from mcm_core.drawing.conditions import InputError
     from mcm_core.engine import EngineError
 
     try:

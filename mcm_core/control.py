@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mcm_core import modulation
-from mcm_core.conditions import Conditions, to_tensors
+from mcm_core.drawing.conditions import Conditions, to_tensors
 from mcm_core.modulator import Modulator
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import Result, Step

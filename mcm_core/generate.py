@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from PIL import Image
 
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, Size
-from mcm_core.picture_files import open_picture
-from mcm_core.shipped import DTYPES, open_models
-from mcm_core.uploads import from_map, from_upload
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, Size
+from mcm_core.drawing.picture_files import open_picture
+from mcm_core.drawing.uploads import from_map, from_upload
+from mcm_core.models import DTYPES, open_models
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import MCMPipeline, Result

@@ -29,7 +29,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mcm_core.conditions import InputError, LabelClass, Modality
+from mcm_core.drawing.conditions import InputError, LabelClass, Modality
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 2, "attention_levels": (2,)},

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, from_canvas, to_canvas
-from mcm_core.picture_files import open_picture
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, from_canvas, to_canvas
+from mcm_core.drawing.picture_files import open_picture
 from mcm_core.request import Request
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from mcm_core.conditions import Conditions, InputError, check
+from mcm_core.drawing.conditions import Conditions, InputError, check
 
 if TYPE_CHECKING:
     from mcm_core.base import Base
@@ -131,7 +131,7 @@ def _conditions(value: Any, modulator: Modulator | None) -> Conditions | None:
     if value is None:
         return None
     if not isinstance(value, Conditions):
-        raise InputError("The drawing must be a Conditions object: see mcm_core.conditions.")
+        raise InputError("The drawing must be a Conditions object: see mcm_core.drawing.conditions.")
     drawn = value.drawn()
     if not drawn.maps:
         return None

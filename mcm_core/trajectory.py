@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mcm_core import modulation, schedulers
-from mcm_core.base import Base, Embeddings
+from mcm_core import modulation
+from mcm_core.base import Base, Embeddings, schedulers
 from mcm_core.control import Control, Moment, NotFiniteError, moment
 from mcm_core.request import Request
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 
 PICKLES = {".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"}
 ANCHORS = {"modulator": "config.json", "segmenter": "config.json", "base": "model_index.json"}

@@ -30,12 +30,12 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import Tensor, nn
 
-from mcm_core.conditions import Conditions, InputError
+from mcm_core.base.identity import identify
+from mcm_core.base.schedulers import prediction_type
 from mcm_core.control import Control, Moment, moment, prepare
-from mcm_core.identity import identify
+from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.modulator import Modulator
 from mcm_core.request import DEFAULT_PLACEMENT
-from mcm_core.schedulers import prediction_type
 
 PLACEMENTS = ("both", "conditional")
 """Inside of a U-Net there is no guided prediction that could be modulated."""

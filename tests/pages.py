@@ -14,7 +14,7 @@ import numpy as np
 from demo.models import Model, Models
 from demo.ui import build_ui, launch_options
 from mcm_core import Base, MCMPipeline, Modulator
-from mcm_core.conditions import LABELS, SKETCH, Conditions, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, to_canvas
 from mcm_core.pipeline import Step
 from mcm_core.record import Origin
 from mcm_core.request import Request

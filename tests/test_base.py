@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, MCMPipeline, Request
 from mcm_core.base import Embeddings
-from mcm_core.schedulers import SCHEDULERS
+from mcm_core.base.schedulers import SCHEDULERS
 from tests import tiny
 from tests.single_file import write_single_file
 

@@ -13,12 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTokenizer
 
 from mcm_core.landscapes import render
+from mcm_core.mini.autoencoder import build_autoencoder
+from mcm_core.mini.denoiser import build_unet
+from mcm_core.mini.text import CONTEXT, build_text_encoder, learn_tokenizer
 from mcm_core.training import base as base_training
-from mcm_core.training.autoencoder import build_autoencoder
-from mcm_core.training.denoiser import build_unet
 from mcm_core.training.loop import fit, learning_rate_scale
 from mcm_core.training.optimiser import Optimiser
-from mcm_core.training.text import CONTEXT, build_text_encoder, learn_tokenizer
 
 CAPTIONS = [render.example(seed).text for seed in range(40)]
 

@@ -12,7 +12,7 @@ import pytest
 
 from demo import canvas as component
 from demo.canvas import Canvas, dropped_file, script
-from mcm_core.conditions import LABELS, SKETCH, Conditions, LabelClass, from_canvas, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass, from_canvas, to_canvas
 
 CLASSES = (LabelClass("sky", "#8ec1ef"), LabelClass("hill", "#6a9a4c"))
 FOLDER = Path(component.__file__).parent

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mcm_core import shipped
 from mcm_core.__main__ import COMMANDS, main
 from mcm_core.base import Base
-from mcm_core.conditions import LABELS, SKETCH, LabelClass
-from mcm_core.palette import palette_picture
+from mcm_core.drawing.conditions import LABELS, SKETCH, LabelClass
+from mcm_core.drawing.palette import palette_picture
+from mcm_core.drawing.sketches import sketch_picture
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.record import read_png, read_record
-from mcm_core.sketches import sketch_picture
 from tests import tiny
 
 CLASSES = tuple(LabelClass(name, color) for name, color in tiny.CLASSES)
@@ -249,8 +248,8 @@ class TestErrors:
     def test_missing_shipped_models(
         self, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(shipped, "BASE", "not-there")
-        monkeypatch.setattr(shipped, "MODULATOR", "not-there")
+        monkeypatch.setattr("mcm_core.models.BASE", "not-there")
+        monkeypatch.setattr("mcm_core.models.MODULATOR", "not-there")
         told = Told(capsys, "generate", "--out", "a.png")
         assert told.code == 2
         assert "assets/models/not-there" in told.error

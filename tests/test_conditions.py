@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mcm_core.conditions import (
+from mcm_core.drawing.conditions import (
     LABELS,
     SKETCH,
     Conditions,

@@ -23,8 +23,8 @@ import torch
 
 from mcm_core import engine as engine_module
 from mcm_core.base import Base
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.control import NotFiniteError
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.engine import Busy, Cancelled, Engine, Failed, TimedOut, Waiting
 from mcm_core.pipeline import MCMPipeline, Result
 from mcm_core.request import Request

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from mcm_core.base import Base
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, to_canvas
 from mcm_core.evaluation import cases, damage, run, scenes, scores, segmenter, segmenter_training, table
 from mcm_core.evaluation.cases import CASES, Case
 from mcm_core.evaluation.diversity import mean_distance

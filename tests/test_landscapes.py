@@ -100,7 +100,7 @@ def test_captions_name_only_what_is_there() -> None:
 
 
 def test_the_command_writes_a_folder_that_the_trainer_reads(tmp_path: Path) -> None:
-    from mcm_core.conditions import Modality
+    from mcm_core.drawing.conditions import Modality
     from mcm_core.training.data import Layout, checked_pairs, open_classes, open_rows
 
     assert render.main(["--count", "3", "--out", str(tmp_path), "--seed", "5", "--processes", "1"]) == 0

@@ -32,13 +32,13 @@ from demo.runs import Run, Runs
 from demo.ui import build_ui
 from demo.visit import KEPT, Visit
 from mcm_core import Base, MCMPipeline
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass, to_canvas
+from mcm_core.drawing.palette import palette_picture
+from mcm_core.drawing.sketches import sketch_picture
 from mcm_core.engine import Cancelled
 from mcm_core.landscapes.easel import CLASSES as LANDSCAPE
-from mcm_core.palette import palette_picture
 from mcm_core.record import read_png, read_record, to_json
 from mcm_core.request import MAX_SEED, Request
-from mcm_core.sketches import sketch_picture
 from tests import pages, tiny
 from tests.pages import canvas_value, halves, paced
 

@@ -15,7 +15,7 @@ from PIL import Image
 from demo.form import LIVE_STEPS
 from demo.models import Models
 from mcm_core import MCMPipeline
-from mcm_core.conditions import LABELS, SKETCH, Conditions
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests import pages

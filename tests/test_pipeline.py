@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcm_core import Base, Conditions, InputError, MCMPipeline, Modulator, Request, Result
+from mcm_core.base.schedulers import SCHEDULERS
 from mcm_core.control import NotFiniteError
 from mcm_core.modulation import PLACEMENTS
 from mcm_core.modulator import ModulatorOutput
-from mcm_core.schedulers import SCHEDULERS
 from tests import tiny
 
 STEPS = 3

@@ -19,8 +19,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, PngImagePlugin
 
 from mcm_core.base import Base
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError
-from mcm_core.picture_files import open_picture
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
+from mcm_core.drawing.picture_files import open_picture
 from mcm_core.record import Origin, Record, from_json, of_picture, read_png, read_record, to_json, write_png
 from mcm_core.request import Request
 from tests import tiny

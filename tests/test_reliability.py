@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demo.models import Models
-from mcm_core.conditions import LABELS, LabelClass
-from mcm_core.palette import palette_picture
+from mcm_core.drawing.conditions import LABELS, LabelClass
+from mcm_core.drawing.palette import palette_picture
 from mcm_core.record import read_png
 from tests import pages, tiny
 from tests.pages import Paced, canvas_value, halves, paced

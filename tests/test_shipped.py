@@ -13,14 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mcm_core import Base, MCMPipeline, Modulator
 from mcm_core.__main__ import main
-from mcm_core.conditions import LABELS, Conditions
+from mcm_core.drawing.conditions import LABELS, Conditions
 from mcm_core.evaluation import segmenter
 from mcm_core.evaluation.cases import GUIDANCE
 from mcm_core.evaluation.overlap import confusions, iou
 from mcm_core.evaluation.scenes import scenes
 from mcm_core.landscapes.easel import CLASSES
+from mcm_core.models import BASE, MODULATOR, shipped
 from mcm_core.request import Request
-from mcm_core.shipped import BASE, MODULATOR, shipped
 
 PROMPT = "a lake and mountains at sunset"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mcm_core.base import Base
-from mcm_core.conditions import InputError, LabelClass, Modality
+from mcm_core.drawing.conditions import InputError, LabelClass, Modality
 from mcm_core.modulation import from_epsilon, to_x0
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split

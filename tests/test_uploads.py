@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageDraw
 
-from mcm_core.conditions import LABELS, SKETCH, InputError, LabelClass
-from mcm_core.palette import overlay, palette_picture, read_palette
-from mcm_core.picture_files import open_picture, to_rgb
-from mcm_core.sketches import edges, sketch_picture
-from mcm_core.uploads import from_map, from_upload, guess_kind
+from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, LabelClass
+from mcm_core.drawing.palette import overlay, palette_picture, read_palette
+from mcm_core.drawing.picture_files import open_picture, to_rgb
+from mcm_core.drawing.sketches import edges, sketch_picture
+from mcm_core.drawing.uploads import from_map, from_upload, guess_kind
 
 CLASSES = (
     LabelClass("sky", "#8ec1ef"),
@@ -243,7 +243,7 @@ class TestRefusals:
         (tmp_path / "bomb.png").write_bytes(huge_png(13000))
         program = (
             "import resource, sys\n"
-            "from mcm_core.picture_files import InputError, open_picture\n"
+            "from mcm_core.drawing.picture_files import InputError, open_picture\n"
             "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "before = peak()\n"
             "try:\n    open_picture(sys.argv[1])\n"

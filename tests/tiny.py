@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, UNet2DConditi
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from mcm_core.conditions import Conditions
+from mcm_core.drawing.conditions import Conditions
 
 if TYPE_CHECKING:
     from mcm_core.base import Base

@@ -1,7 +1,7 @@
 """The drawing component: a label map with a sketch over it, painted in the browser with exact class ids.
 
-The value is the canvas value of `mcm_core.conditions`. The JavaScript beside this file is plain and has no
-build step; its files are joined in the order of `_SCRIPTS` and share one scope.
+The value is the canvas value of `mcm_core.drawing.conditions`. The JavaScript beside this file is plain and
+has no build step; its files are joined in the order of `_SCRIPTS` and share one scope.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from mcm_core.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass, from_canvas, to_canvas
+from mcm_core.drawing.conditions import (
+    LABELS,
+    SKETCH,
+    Conditions,
+    InputError,
+    LabelClass,
+    from_canvas,
+    to_canvas,
+)
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("raster.js", "drawing.js", "editor.js", "stage.js", "panel.js", "input.js", "main.js")

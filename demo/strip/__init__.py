@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("../dom.js", "strip.js")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from mcm_core.conditions import LABELS, SKETCH, Conditions
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.landscapes.captions import STYLES
 from mcm_core.modulation import PLACEMENTS
 from mcm_core.modulator import Modulator, ModulatorOutput

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from mcm_core.conditions import VOID
+from mcm_core.drawing.conditions import VOID
 
 
 @dataclass(frozen=True)

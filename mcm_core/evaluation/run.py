@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mcm_core.conditions import InputError, LabelClass
+from mcm_core.drawing.conditions import InputError, LabelClass
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT
+from mcm_core.models import DTYPES, open_models, shipped
 from mcm_core.request import DEFAULT_PLACEMENT
-from mcm_core.shipped import DTYPES, open_models, shipped
 
 from . import scores, sheets, table
 from .cases import BASE, BOTH, CASES, GUIDANCE, PARTIAL, Case, possible

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from mcm_core.conditions import LABELS, SKETCH, VOID, Size, resize_map
+from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Size, resize_map
 from mcm_core.landscapes import captions
 from mcm_core.landscapes.render import HELD_OUT
 from mcm_core.landscapes.scene import Scene, render

@@ -21,7 +21,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mcm_core.conditions import LabelClass
+from mcm_core.drawing.conditions import LabelClass
 
 CHUNK = 8  # pictures in one call of the network
 

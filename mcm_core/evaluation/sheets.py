@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mcm_core.conditions import (
+from mcm_core.drawing.conditions import (
     LABELS,
     SKETCH,
     Conditions,
@@ -20,10 +20,10 @@ from mcm_core.conditions import (
     from_canvas,
     resize_map,
 )
-from mcm_core.palette import colors
+from mcm_core.drawing.palette import colors
+from mcm_core.drawing.sketches import sketch_picture
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import Request
-from mcm_core.sketches import sketch_picture
 
 from .scenes import HeldOut
 

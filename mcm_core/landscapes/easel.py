@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mcm_core.conditions import LabelClass
+from mcm_core.drawing.conditions import LabelClass
 
 from .palette import Colour
 from .shapes import Polygon

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mcm_core.conditions import LABELS, SKETCH, Modality, Size
+from mcm_core.drawing.conditions import LABELS, SKETCH, Modality, Size
 from mcm_core.training.cache import Pairs
 from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
 

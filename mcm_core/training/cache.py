@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mcm_core.base import Base
-from mcm_core.conditions import LABELS, SKETCH
+from mcm_core.drawing.conditions import LABELS, SKETCH
 from mcm_core.training.checkpoints import write_folder
 from mcm_core.training.data import HubRows, Layout, Pair, Row, checked_pairs, read_pair, read_picture
 

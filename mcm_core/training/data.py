@@ -19,8 +19,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mcm_core.conditions import LABELS, SKETCH, STROKE, InputError, LabelClass, Modality, Size, resize_map
-from mcm_core.picture_files import open_picture, to_rgb
+from mcm_core.drawing.conditions import (
+    LABELS,
+    SKETCH,
+    STROKE,
+    InputError,
+    LabelClass,
+    Modality,
+    Size,
+    resize_map,
+)
+from mcm_core.drawing.picture_files import open_picture, to_rgb
 
 METADATA = "metadata.jsonl"
 CLASSES = "classes.json"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mcm_core.conditions import STROKE, VOID
+from mcm_core.drawing.conditions import STROKE, VOID
 
 WOBBLE_CELLS = 6  # random displacements across the picture; a smooth field goes through them
 WOBBLE = 0.015  # of the picture's side, standard deviation

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from mcm_core.base import Base
-from mcm_core.conditions import LABELS, InputError
+from mcm_core.drawing.conditions import LABELS, InputError
 from mcm_core.modulator import Modulator
 from mcm_core.training.batches import split
 from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs

@@ -20,7 +20,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from torch.utils.data import DataLoader
 
 import mcm_core
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
 from mcm_core.training.card import Facts, machine, model_card
 from mcm_core.training.checkpoints import latest_checkpoint, replace_files, save_checkpoint

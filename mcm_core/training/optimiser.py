@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 
 LAYERS = (nn.Linear, nn.Conv2d)
 

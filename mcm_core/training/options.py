@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mcm_core.conditions import LABELS, InputError, Modality
+from mcm_core.drawing.conditions import LABELS, InputError, Modality
 from mcm_core.modulator import PRESETS
 from mcm_core.training.freehand import Rates
 from mcm_core.training.objective import DENSITIES, WEIGHTINGS

@@ -6,12 +6,12 @@ import numpy as np
 from PIL import Image
 
 from mcm_core.base import Base
-from mcm_core.conditions import SKETCH, Conditions, LabelClass, Modality
+from mcm_core.drawing.conditions import SKETCH, Conditions, LabelClass, Modality
+from mcm_core.drawing.palette import palette_picture
+from mcm_core.drawing.sketches import sketch_picture
 from mcm_core.modulator import Modulator
-from mcm_core.palette import palette_picture
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import MAX_PROMPT, Request
-from mcm_core.sketches import sketch_picture
 from mcm_core.training.data import Pair
 
 GAP = 4  # pixels of white between pictures

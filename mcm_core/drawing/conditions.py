@@ -1,8 +1,8 @@
 """Drawings as data: classes, modalities, and the conditions that a modulator is given.
 
-A drawing arrives as a canvas value (run-length text, see `from_canvas`) or as a picture (`mcm_core.uploads`).
-Both become `Conditions`: full-resolution arrays of exact ids and strokes, which `to_tensors` hands to the
-network.
+A drawing arrives as a canvas value (run-length text, see `from_canvas`) or as a picture
+(`mcm_core.drawing.uploads`). Both become `Conditions`: full-resolution arrays of exact ids and strokes, which
+`to_tensors` hands to the network.
 """
 
 from __future__ import annotations

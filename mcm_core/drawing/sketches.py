@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mcm_core.conditions import STROKE
-from mcm_core.picture_files import over_white, to_rgb, to_rgba
+from mcm_core.drawing.conditions import STROKE
+from mcm_core.drawing.picture_files import over_white, to_rgb, to_rgba
 
 FAINTEST = 32
 """Strokes differ from the paper by at least this much of 255; less is grain."""

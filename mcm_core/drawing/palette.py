@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageColor
 
-from mcm_core.conditions import VOID, LabelClass
-from mcm_core.picture_files import to_rgba
+from mcm_core.drawing.conditions import VOID, LabelClass
+from mcm_core.drawing.picture_files import to_rgba
 
 NEAR = 8
 """Largest difference in a channel at which a colour still counts as the class's own, as after JPEG."""

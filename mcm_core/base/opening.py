@@ -19,7 +19,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
 from yaml import YAMLError
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 from mcm_core.weights import opening, require_complete, require_finite
 
 Family = Literal["sd", "sdxl", "ldm", "ddpm"]

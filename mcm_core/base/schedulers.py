@@ -13,7 +13,7 @@ from typing import Any
 import diffusers
 from torch import Tensor
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 from mcm_core.modulation import EPSILON, PREDICTION_TYPES, SAMPLE, V_PREDICTION
 
 SCHEDULERS: dict[str, type[Any]] = {

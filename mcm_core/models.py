@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import MCMPipeline

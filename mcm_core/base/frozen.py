@@ -1,8 +1,8 @@
 """The frozen base: any Stable Diffusion, SDXL, unconditional latent or pixel model behind one interface.
 
-This is the only file that knows diffusers' pipelines (`mcm_core.opening` opens them), and the only one that
-decides on device and precision: what goes in is cast at the networks' edges, and the caller's dtype comes
-back.
+This is the only file that knows diffusers' pipelines (`mcm_core.base.opening` opens them), and the only one
+that decides on device and precision: what goes in is cast at the networks' edges, and the caller's dtype
+comes back.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mcm_core import schedulers
-from mcm_core.identity import identify
-from mcm_core.opening import Family, open_pipeline, recommended_guidance
+from mcm_core.base import schedulers
+from mcm_core.base.identity import identify
+from mcm_core.base.opening import Family, open_pipeline, recommended_guidance
 
 if TYPE_CHECKING:
     from mcm_core.modulator import Modulator
@@ -171,7 +171,7 @@ class Base:
         return schedulers.checked_name(self.scheduler, name)
 
     def make_scheduler(self, name: str | None = None) -> Any:
-        """A fresh scheduler for one request: see `mcm_core.schedulers`."""
+        """A fresh scheduler for one request: see `mcm_core.base.schedulers`."""
         return schedulers.make_scheduler(self.scheduler, name, latent=self.vae is not None)
 
     # -- what it does --------------------------------------------------------------------------------------

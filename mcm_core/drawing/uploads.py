@@ -10,10 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from mcm_core.conditions import LABELS, MAX_SIDE, MIN_SIDE, SKETCH, Conditions, InputError, LabelClass, Size
-from mcm_core.palette import colors, read_palette, share_on_palette
-from mcm_core.picture_files import check_size, to_rgb, to_rgba, upright
-from mcm_core.sketches import edges, looks_like_sketch, read_sketch
+from mcm_core.drawing.conditions import (
+    LABELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    SKETCH,
+    Conditions,
+    InputError,
+    LabelClass,
+    Size,
+)
+from mcm_core.drawing.palette import colors, read_palette, share_on_palette
+from mcm_core.drawing.picture_files import check_size, to_rgb, to_rgba, upright
+from mcm_core.drawing.sketches import edges, looks_like_sketch, read_sketch
 
 KINDS = ("auto", "labels", "sketch", "photo")
 MOSTLY = 0.8

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mcm_core.conditions import MIN_SIDE, InputError
+from mcm_core.drawing.conditions import MIN_SIDE, InputError
 
 MAX_PIXELS = 50_000_000
 MAX_ASPECT = 16

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from .loop import fit
+from mcm_core.training.loop import fit
 
 
 def build_autoencoder() -> AutoencoderKL:

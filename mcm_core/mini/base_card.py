@@ -15,8 +15,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from mcm_core.evaluation.cases import GUIDANCE
 from mcm_core.landscapes.captions import STYLES
 from mcm_core.landscapes.render import HELD_OUT, example
-
-from .card import machine, table
+from mcm_core.training.card import machine, table
 
 HELD_OUT_COUNT = 32
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
 
 if TYPE_CHECKING:
     from mcm_core.modulator import Modulator

@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
+from mcm_core.evaluation.overlap import confusions, iou
+from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_unit
 from mcm_core.landscapes.captions import SEASONS, STYLES, TIMES
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.training.loop import fit
 
 from .damage import damaged
-from .overlap import confusions, iou
-from .segmenter import Network, Seen, Segmenter, load, to_unit
 
 ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "time": tuple(TIMES),

@@ -19,12 +19,12 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from mcm_core.conditions import InputError
+from mcm_core.drawing.conditions import InputError
+from mcm_core.training.loop import spent
 
 from .autoencoder import train_autoencoder
 from .base_card import Stage, write_card
 from .denoiser import build_scheduler, build_unet, train_denoiser
-from .loop import spent
 from .text import CONTEXT, build_text_encoder, learn_tokenizer
 
 SHARD = "9MB"

@@ -10,8 +10,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from .loop import fit
-from .objective import draw_timesteps, stratified
+from mcm_core.training.loop import fit
+from mcm_core.training.objective import draw_timesteps, stratified
 
 MIN_SNR = 5.0  # gamma of the weighting by Hang et al. 2023
 EMA_DECAY = 0.997

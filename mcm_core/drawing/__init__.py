@@ -1,0 +1,1 @@
+"""What people draw or bring, judged once: `Conditions` of exact ids and strokes."""

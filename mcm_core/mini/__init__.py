@@ -1,0 +1,1 @@
+"""How the embedded mini model was made: its words, autoencoder, denoiser, and the network that judges it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -66,18 +65,8 @@ def scenes(count: int, style: str, size: Size, first: int = HELD_OUT) -> list[He
 
 
 def prompt(scene: Scene, style: str, random: np.random.Generator) -> str:
-    """A caption that says style, season and time, so that each can be looked for, and up to `NAMED` things.
-
-    More would not fit the 40 tokens that the embedded base reads.
-    """
-
-    def word(words: Sequence[str]) -> str:
-        return str(random.choice(list(words)))
-
-    named = [word(captions.THINGS[thing]) for thing in random.permutation(list(scene.things))[:NAMED]]
-    subject = " and ".join(part for part in (", ".join(named[:-1]), *named[-1:]) if part) or "a landscape"
-    season, time = word(captions.SEASONS[scene.season]), word(captions.TIMES[scene.time])
-    return f"{word(captions.STYLES[style])} {subject} {season} {time}".strip()
+    """A caption that says style, season and time, so that each can be looked for."""
+    return captions.caption(style, scene.time, scene.season, scene.things, random, said=1.0)
 
 
 def partly_painted(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:

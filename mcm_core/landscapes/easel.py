@@ -26,8 +26,14 @@ CLASSES: tuple[LabelClass, ...] = (
     LabelClass("water", "#2b5fae"),
     LabelClass("house", "#c23b32"),
     LabelClass("boat", "#6b4423"),
+    LabelClass("tree", "#3fae49"),
+    LabelClass("road", "#5b5f6e"),
+    LabelClass("bridge", "#b08ad0"),
+    LabelClass("tower", "#ff8a3c"),
+    LabelClass("balloon", "#17b0b0"),
+    LabelClass("flowers", "#f06fae"),
 )
-IDS = {each.name: index for index, each in enumerate(CLASSES, start=1)}
+IDS = {kind.name: index for index, kind in enumerate(CLASSES, start=1)}
 
 
 class Easel:
@@ -93,9 +99,15 @@ class Easel:
         """(S, S) bool: where these classes lie on top at the moment."""
         return np.isin(self.labels, [IDS[name] for name in names])
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """-> picture (256, 256, 3) uint8, labels (256, 256) uint8, parts (256, 256) int32."""
-        small = cv2.resize(self.picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    @property
+    def last(self) -> np.ndarray:
+        """(S, S) bool: where the part that was painted last lies on top."""
+        return self.parts == self._last_part
+
+    def finish(self, side: int = SIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """-> picture (side, side, 3) and labels (side, side) uint8, parts (side, side) int32; 256 or 512."""
+        step = self.size // side
+        small = cv2.resize(self.picture, (side, side), interpolation=cv2.INTER_AREA)
         picture = np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
-        every = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
+        every = slice(step // 2, None, step)
         return picture, self.labels[every, every].copy(), self.parts[every, every].copy()

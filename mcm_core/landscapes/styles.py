@@ -11,28 +11,31 @@ Rng = np.random.Generator
 
 
 def _noise(rng: Rng, shape: tuple[int, int], sigma: tuple[float, float]) -> np.ndarray:
-    """Smooth noise of unit deviation, sigma (x, y) in pixels."""
-    field = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), sigmaX=sigma[0], sigmaY=sigma[1])
+    """Smooth noise of unit deviation, sigma (x, y) in pixels of 256."""
+    k = shape[0] / 256
+    white = rng.standard_normal(shape, np.float32)
+    field = cv2.GaussianBlur(white, (0, 0), sigmaX=k * sigma[0], sigmaY=k * sigma[1])
     return field / (field.std() + 1e-6)
 
 
 def _warp(picture: np.ndarray, rng: Rng, amplitude: float, scale: float) -> np.ndarray:
     height, width = picture.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    dx, dy = (amplitude * _noise(rng, (height, width), (scale, scale)) for _ in range(2))
+    dx, dy = (amplitude * height / 256 * _noise(rng, (height, width), (scale, scale)) for _ in range(2))
     return cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def _outline(picture: np.ndarray, width: float = 1.0) -> np.ndarray:
     """How much of an edge there is at each pixel, (H, W) in [0, 1]."""
-    smooth = cv2.GaussianBlur(picture, (0, 0), width)
+    k = picture.shape[0] / 256
+    smooth = cv2.GaussianBlur(picture, (0, 0), k * width)
     gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    return np.clip(np.sqrt((gx**2 + gy**2).sum(-1)) * 1.6 - 0.12, 0, 1)
+    return np.clip(np.sqrt((gx**2 + gy**2).sum(-1)) * 1.6 * k - 0.12, 0, 1)
 
 
 def watercolor(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """Pale washes that wobble, darker where a wash ends, on warm white paper."""
-    wash = cv2.bilateralFilter(_warp(picture, rng, 1.6, 7), 9, 0.12, 5)
+    wash = cv2.bilateralFilter(_warp(picture, rng, 1.6, 7), 9, 0.12, 5 * len(picture) / 256)
     pooled = 1 - 0.3 * _outline(wash, 1.4)[..., None]
     pale = 1 - (1 - wash) * (0.7 + 0.045 * _noise(rng, wash.shape[:2], (14, 14)))[..., None]
     paper = np.array([1.0, 0.985, 0.95], np.float32)
@@ -42,7 +45,7 @@ def watercolor(picture: np.ndarray, rng: Rng) -> np.ndarray:
 def oil_painting(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """Thick, saturated dabs with soft, wandering edges and the light on their ridges."""
     paint = cv2.medianBlur(
-        (np.clip(_warp(picture, rng, 2.4, 3.2), 0, 1) * 255).astype(np.uint8), 7
+        (np.clip(_warp(picture, rng, 2.4, 3.2), 0, 1) * 255).astype(np.uint8), 7 * len(picture) // 256 | 1
     ) / np.float32(255)
     grey = paint.mean(-1, keepdims=True)
     rich = grey + (paint - grey) * 1.3
@@ -52,7 +55,7 @@ def oil_painting(picture: np.ndarray, rng: Rng) -> np.ndarray:
 
 def pencil_drawing(picture: np.ndarray, rng: Rng) -> np.ndarray:
     """Graphite: outlines and soft tone on white paper."""
-    grey = cv2.GaussianBlur(picture, (0, 0), 1.0) @ np.array([0.3, 0.59, 0.11], np.float32)
+    grey = cv2.GaussianBlur(picture, (0, 0), len(picture) / 256) @ np.array([0.3, 0.59, 0.11], np.float32)
     tone = 0.5 + 0.46 * np.clip(grey, 0, 1) ** 0.7
     lines = np.maximum(_outline(picture, 0.7), 0.6 * _outline(picture, 1.3))
     drawn = tone * (1 - 0.72 * lines) + 0.012 * _noise(rng, grey.shape, (2, 2))

@@ -187,6 +187,7 @@ THINGS: Mapping[str, Nouns] = {
     "road": Nouns(("road", "path", "lane", "track"), ("roads", "paths"), "road"),
     "bridge": Nouns(("bridge",), ("bridges",), "bridge"),
     "lighthouse": Nouns(("lighthouse", "tower"), ("lighthouses", "towers"), "tower"),
+    "tower": Nouns(("tower", "lighthouse"), ("towers",), "tower"),
     "windmill": Nouns(("windmill", "mill"), ("windmills",), "tower"),
     "castle": Nouns(("tower", "castle tower"), ("towers",), "tower"),
     "balloon": Nouns(("hot air balloon", "balloon"), ("hot air balloons", "balloons"), "balloon"),

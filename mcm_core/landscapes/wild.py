@@ -16,7 +16,7 @@ from .plants import single_tree
 
 AREAS = ("sky", "water", "grass", "sand", "snow", "forest", "hill", "mountain", "flowers", "cloud", "road")
 GROUNDS = ("grass", "sand", "snow", "hill", "flowers", "water", "road")
-SAID = {"cloud": "clouds", "mountain": "mountains", "hill": "hills", "grass": "meadow", "sand": "beach"}
+SAID = {"cloud": "clouds", "mountain": "mountains", "hill": "hills", "grass": "meadow"}
 """What a large area of a class is called; flowers say their own name, the sky is not worth a word."""
 
 
@@ -50,7 +50,7 @@ def _area(p: Painter, outline: np.ndarray, kind: str) -> None:
             "tree",
             "balloon",
         ):
-            p.saw("castle" if name == "tower" else name)
+            p.saw(name)
 
 
 def _background(p: Painter, kind: str) -> None:

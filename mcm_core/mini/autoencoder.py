@@ -9,7 +9,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcm_core.training.loop import fit
+from mcm_core.training.fit import train
+from mcm_core.training.precision import AUTO, autocast
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -60,11 +61,11 @@ def train_autoencoder(
 
     def loss(generator: torch.Generator) -> Tensor:
         images = crops(pictures, size, batch, generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(pictures.device, AUTO):
             latents = model.encode(images).latent_dist.mean
             noisy = latents + 0.03 * torch.randn(latents.shape, generator=generator)
             output = model.decode(noisy).sample
         spread = (latents.float().square().mean() - 1).square()
         return reconstruction_loss(output.float(), images) + 0.01 * spread
 
-    return fit(model, loss, steps=steps, out=out, lr=lr, matrices=True)
+    return train(model, loss, steps=steps, out=out, lr=lr, matrices=True)

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Modality, Size
+from mcm_core.drawing.freehand import scrawl, unpaint
 from mcm_core.training.cache import Pairs
-from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+from mcm_core.training.dropout import Rates, kept_modalities
 
 VARIED = Rates()
 EXACT = Rates(keep_all=1.0, drop_all=0.0, text=0.0, void=0.0, freehand=0.0, flip=0.0)

@@ -14,13 +14,14 @@ from PIL import Image
 
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality
+from mcm_core.drawing.freehand import scrawl, unpaint
 from mcm_core.modulation import from_epsilon, to_x0
 from mcm_core.schedule import moments
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
 from mcm_core.training.cache import encode, file_pairs, stored_pairs, to_signed
 from mcm_core.training.data import Layout, checked_pairs, open_classes, open_rows, read_pair
-from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+from mcm_core.training.dropout import Rates, kept_modalities
 from tests.pairs import COLORS, build_pairs, draw, read_lines, write_lines
 
 LABELS, SKETCH = Modality("labels", "labels"), Modality("sketch", "image")

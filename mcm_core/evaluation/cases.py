@@ -28,11 +28,14 @@ class Case:
     """One row of the table.
 
     Attributes:
-        name, group: as the table shows them. source: the renders themselves, the renders through the base's
-        autoencoder, or pictures that are generated. inputs: what of the drawing is given; () is the base
-        alone. style: a word of `captions.STYLES`. only: keep only nu (gamma = 1) or only gamma (nu = 0) of
-        what the modulator says. strength, start, end, placement, guidance_scale: see `Request`. share: of the
-        full count of scenes. varied: also from other noise, for the diversity.
+        name, group: as the table shows them.
+        source: the renders themselves, the renders through the base's autoencoder, or generated pictures.
+        inputs: what of the drawing is given; () is the base alone.
+        style: a word of `captions.STYLES`.
+        only: keep only nu (gamma = 1) or only gamma (nu = 0) of what the modulator says.
+        strength, start, end, placement, guidance_scale: see `Request`.
+        share: of the full count of scenes.
+        varied: also from other noise, for the diversity.
     """
 
     name: str

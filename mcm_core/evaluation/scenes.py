@@ -11,12 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Size, resize_map
+from mcm_core.drawing.freehand import unpaint
 from mcm_core.landscapes import captions
 from mcm_core.landscapes.render import HELD_OUT
 from mcm_core.landscapes.scene import Scene, render
 from mcm_core.landscapes.sketch import sketch
 from mcm_core.landscapes.styles import stylise
-from mcm_core.training.freehand import unpaint
 
 REFERENCE = HELD_OUT + 1_000_000
 """The reference renders of the Frechet distance start here: none of them is a scene that is drawn."""

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
+from mcm_core.evaluation.segmenter import to_signed
 from mcm_core.training.fit import train
 from mcm_core.training.precision import AUTO, autocast
 
@@ -49,7 +50,7 @@ def crops(pictures: Tensor, size: int, batch: int, generator: torch.Generator) -
         for n, (y, x) in zip(which.tolist(), corner.tolist(), strict=True)
     ]
     out = torch.stack([each.flip(1) if m else each for each, m in zip(cut, mirrored.tolist(), strict=True)])
-    return out.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return to_signed(out)
 
 
 def train_autoencoder(

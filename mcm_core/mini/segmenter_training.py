@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mcm_core.drawing.conditions import InputError
 from mcm_core.evaluation.overlap import confusions, iou
-from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_unit
+from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_signed
 from mcm_core.landscapes.captions import SEASONS, STYLES, TIMES
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.training import fit
@@ -120,7 +120,7 @@ def train(
     def loss(generator: torch.Generator) -> Tensor:
         chosen = renders[torch.randint(len(renders.pictures), (batch,), generator=generator)]
         chosen = mirrored(chosen) if torch.rand((), generator=generator) < 0.5 else chosen
-        pictures, softness = damaged(to_unit(chosen.pictures), generator)
+        pictures, softness = damaged(to_signed(chosen.pictures), generator)
         with autocast(pictures.device, AUTO):
             seen = model(pictures.contiguous(memory_format=torch.channels_last))
         return objective(seen, chosen, softness, weights)

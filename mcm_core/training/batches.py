@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Modality, Size
+from mcm_core.drawing.freehand import scrawl, unpaint
 from mcm_core.training.cache import Pairs
-from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+from mcm_core.training.dropout import Rates, kept_modalities
 from mcm_core.training.objective import stratified
 
 VARIED = Rates()

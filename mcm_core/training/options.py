@@ -9,7 +9,7 @@ from typing import Any
 
 from mcm_core.drawing.conditions import LABELS, InputError, Modality
 from mcm_core.modulator import PRESETS
-from mcm_core.training.freehand import Rates
+from mcm_core.training.dropout import Rates
 from mcm_core.training.objective import DENSITIES, WEIGHTINGS
 from mcm_core.training.precision import AUTO, PRECISIONS
 

@@ -51,7 +51,7 @@ class Evaluation:
     def scenes(self, case: Case) -> list[HeldOut]:
         most = max(each.count(self.count) for each in CASES if each.style == case.style)
         if case.style not in self._scenes:
-            self._scenes[case.style] = scenes(most, case.style, self.studio.pipeline.base.default_size)
+            self._scenes[case.style] = self._render(most, case.style, HELD_OUT)
         return self._scenes[case.style][: case.count(self.count)]
 
     def reference(self, style: str) -> np.ndarray:
@@ -84,8 +84,13 @@ class Evaluation:
             scores.save(kept, file)
         return kept
 
+    def _render(self, count: int, style: str, first: int) -> list[HeldOut]:
+        """Scenes with no class that the judge does not know."""
+        size, classes = self.studio.pipeline.base.default_size, len(self.segmenter.classes)
+        return scenes(count, style, size, first, classes)
+
     def _render_features(self, style: str, count: int, file: Path) -> np.ndarray:
-        renders = scenes(count, style, self.studio.pipeline.base.default_size, REFERENCE)
+        renders = self._render(count, style, REFERENCE)
         features = self.segmenter.read(np.stack([each.picture for each in renders])).features
         with file.open("wb") as stream:
             np.savez_compressed(stream, features=features)
@@ -225,8 +230,9 @@ def _opened(options: argparse.Namespace) -> Evaluation:
 
 
 def _check_classes(what: str, classes: Sequence[LabelClass]) -> None:
-    names = [each.name for each in CLASSES]
-    if classes and [each.name for each in classes] != names:
+    """A model may know the first of the classes only; scenes with others are then left out."""
+    names = [known.name for known in CLASSES]
+    if [known.name for known in classes] != names[: len(classes)]:
         raise InputError(f"The {what} knows other classes than the scenes have: {', '.join(names)}.")
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Size, resize_map
 from mcm_core.drawing.freehand import unpaint
 from mcm_core.landscapes import captions
+from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT
 from mcm_core.landscapes.scene import Scene, render
 from mcm_core.landscapes.sketch import sketch
@@ -56,12 +57,25 @@ def held_out(seed: int, style: str, size: Size) -> HeldOut:
     )
 
 
-def scenes(count: int, style: str, size: Size, first: int = HELD_OUT) -> list[HeldOut]:
-    """`count` scenes from seed `first` on. OpenCV and numpy leave the interpreter, so threads are enough."""
-    work = partial(held_out, style=style, size=size)
-    with ThreadPoolExecutor() as pool:
-        seeds = range(first, first + count)
-        return list(tqdm(pool.map(work, seeds), f"render {style}", count, unit="scene", leave=False))
+def scenes(
+    count: int, style: str, size: Size, first: int = HELD_OUT, classes: int = len(CLASSES)
+) -> list[HeldOut]:
+    """The first `count` scenes from seed `first` on that hold only the first so many of the classes.
+
+    OpenCV and numpy leave the interpreter, so threads are enough.
+    """
+    work, found = partial(held_out, style=style, size=size), list[HeldOut]()
+    with ThreadPoolExecutor() as pool, tqdm(None, f"render {style}", count, unit="scene", leave=False) as bar:
+        while len(found) < count:
+            wanted = count - len(found)
+            fitting = [
+                scene
+                for scene in pool.map(work, range(first, first + wanted))
+                if scene.labels.max() <= classes
+            ]
+            found, first = found + fitting, first + wanted
+            bar.update(len(fitting))
+    return found
 
 
 def prompt(scene: Scene, style: str, random: np.random.Generator) -> str:

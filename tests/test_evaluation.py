@@ -227,8 +227,8 @@ class TestScenes:
     def test_prompts_leave_nothing_unsaid(self, held_out: list[HeldOut]) -> None:
         tables = {"time": scenes.captions.TIMES, "season": scenes.captions.SEASONS}
         for scene in held_out:
-            for name, table in tables.items():
-                words = table[scene.asked[name]]
+            for name, words_of in tables.items():
+                words = words_of[scene.asked[name]]
                 ways = (*words.phrases, *words.adjectives, *words.heads)
                 assert any(re.sub("^(a|an) ", "", way) in scene.prompt for way in ways)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .painter import Thing
+from .facts import Thing
 
 Rng = np.random.Generator
 
@@ -184,6 +184,11 @@ THINGS: Mapping[str, Nouns] = {
     "sand": Nouns(("sand",), ("sand",), "sand", False),
     "snow": Nouns(("snow", "fresh snow", "deep snow"), ("snow",), "snow", False),
     "tree": Nouns(("tree",), ("trees",), "tree"),
+    "palm": Nouns(("palm tree", "palm", "tree"), ("palm trees", "palms", "trees"), "tree"),
+    "pine": Nouns(("pine", "pine tree", "fir tree", "tree"), ("pines", "pine trees", "trees"), "tree"),
+    "poplar": Nouns(("poplar", "tall tree", "tree"), ("poplars", "trees"), "tree"),
+    "cactus": Nouns(("cactus",), ("cactuses",), "tree"),
+    "path": Nouns(("path", "footpath", "lane", "road"), ("paths",), "road"),
     "road": Nouns(("road", "path", "lane", "track"), ("roads", "paths"), "road"),
     "bridge": Nouns(("bridge",), ("bridges",), "bridge"),
     "lighthouse": Nouns(("lighthouse", "tower"), ("lighthouses", "towers"), "tower"),
@@ -270,9 +275,9 @@ NAMELESS = ("a landscape", "a scene", "a view", "landscape", "scenery")
 LINKS = ("and", "with", "by", "near", "and", "with")
 
 
-def caption(style: str, time: str, season: str, things: Sequence[Thing], rng: Rng, said: float = 0.78) -> str:
+def caption(style: str, time: str, season: str | None, things: Sequence[Thing], rng: Rng, said: float = 0.78) -> str:
     """One caption. `said` is the share of the facts that are told; at 1 time, season and style are sure."""
-    when = [words for words in (TIMES[time], SEASONS[season]) if rng.random() < max(said, 0.8) or said >= 1]
+    when = [words for words in (TIMES[time], *([SEASONS[season]] if season else [])) if rng.random() < max(said, 0.8) or said >= 1]
     when = [when[index] for index in rng.permutation(len(when))]
     shown = [
         thing for thing in (things[index] for index in rng.permutation(len(things))) if rng.random() < said

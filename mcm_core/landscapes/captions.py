@@ -128,7 +128,7 @@ def _with_article(noun: str) -> str:
 
 
 def _fitting(options: Sequence[str], kinds: frozenset[str]) -> list[str]:
-    """Those that say nothing of moon, stars, snow or sky where there is none, nor of a clear sky with clouds."""
+    """Those that tell of no moon, stars, snow or sky where there is none, nor of a clear sky with clouds."""
     needs = (("moon", {"moon"}), ("star", {"stars"}), ("sky", {"sky"}), ("snow", {"snow", "snowy hills"}))
     return [
         text

@@ -99,7 +99,7 @@ def mountain(p: Painter, outline: Polygon) -> None:
         apex = np.array([x, start], np.float32)
         end = np.array([x + p.rng.uniform(-0.2, 0.1) * width / count, top + height], np.float32)
         ridge = shapes.zigzag(p.rng, apex, end, 3, 0.06 * height)
-        reach = x + 0.5 * width / count + 0.02
+        reach = x + 0.8 * width / count
         corner = [[reach, top + height]] if count > 1 else [[1.1, top + height], [1.1, start]]
         shaded = np.concatenate([ridge, np.array(corner, np.float32)])
         p.easel.fill(shaded, p.lit(code, 0.15, 0.78), foot=p.lit(code, 0.4, 0.84), inside=inside)
@@ -227,10 +227,10 @@ def _rows(p: Painter, outline: Polygon, codes: tuple[str, ...]) -> None:
                 p.easel.fill(row, p.lit(code, 0, shade), inside=inside)
 
 
-def road(p: Painter, outline: Polygon, name: str | None = None, **where: np.ndarray) -> None:
+def road(p: Painter, outline: Polygon, name: str | None = None, inside: np.ndarray | None = None) -> None:
     """A road in any outline, with darker edges."""
     light, dark = ROADS[name or p.pick(*ROADS)]
-    p.easel.fill(outline, p.lit(light, 0.05, 1.06), "road", foot=p.lit(light, 0, 0.97), **where)
+    p.easel.fill(outline, p.lit(light, 0.05, 1.06), "road", foot=p.lit(light, 0, 0.97), inside=inside)
     p.easel.line(outline, 0.01, p.lit(dark, 0.05), p.easel.last)
 
 

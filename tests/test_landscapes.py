@@ -206,6 +206,15 @@ def names(words: Words) -> set[str]:
     return words_of(*words.phrases, *words.adjectives, *words.heads) - SMALL
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_a_style_looks_the_same_at_512_pixels(style: str) -> None:
+    small, large = (
+        stylise(render_scene(4, side).picture, style, np.random.default_rng(0)) for side in (256, 512)
+    )
+    halved = cv2.resize(large, (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.abs(halved.astype(float) - small).mean() < 6
+
+
 class TestCaptions:
     SEEN = (
         Thing("sky"),

@@ -11,11 +11,10 @@ Rng = np.random.Generator
 
 
 def _noise(rng: Rng, shape: tuple[int, int], sigma: tuple[float, float]) -> np.ndarray:
-    """Smooth noise of unit deviation, sigma (x, y) in pixels of 256."""
-    k = shape[0] / 256
-    white = rng.standard_normal(shape, np.float32)
-    field = cv2.GaussianBlur(white, (0, 0), sigmaX=k * sigma[0], sigmaY=k * sigma[1])
-    return field / (field.std() + 1e-6)
+    """Smooth noise of unit deviation, sigma (x, y) in pixels of 256: the same at any size of the picture."""
+    white = rng.standard_normal((256, 256), np.float32)
+    field = cv2.GaussianBlur(white, (0, 0), sigmaX=sigma[0], sigmaY=sigma[1])
+    return cv2.resize(field / (field.std() + 1e-6), shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def _warp(picture: np.ndarray, rng: Rng, amplitude: float, scale: float) -> np.ndarray:
@@ -75,12 +74,12 @@ def crayon_drawing(picture: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def pixel_art(picture: np.ndarray, rng: Rng) -> np.ndarray:
-    """Sixty-four pixels a side, twelve levels a channel."""
+    """Sixty-four pixels a side, twelve levels of brightness."""
     del rng
-    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
-    return cv2.resize(
-        np.round(_saturated(small, 1.15) * 11) / 11, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST
-    )
+    small = _saturated(cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA), 1.15)
+    light = small.mean(-1, keepdims=True)
+    blocks = small + np.round(light * 11) / 11 - light
+    return cv2.resize(blocks, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
 STYLES: Mapping[str, Callable[[np.ndarray, Rng], np.ndarray] | None] = {

@@ -181,6 +181,16 @@ def test_freehand_sketches_stay_near_the_outlines() -> None:
         assert np.quantile(distance[drawn > 0], 0.95) < 8
 
 
+@pytest.mark.parametrize("seed", [4, 9])
+def test_sketches_of_512_pixels_are_drawn_by_the_same_hand(seed: int) -> None:
+    small, large = (render.example(seed, side=side).sketch for side in (256, 512))
+    assert large.shape == (512, 512)
+    assert set(np.unique(large)) == {0, 255}
+    near = cv2.dilate(small, np.ones((9, 9))) > 0
+    assert near[large[::2, ::2] > 0].mean() > 0.9
+    assert 0.7 < large.mean() / small.mean() < 1.4
+
+
 @pytest.mark.parametrize("side", [256, 512])
 @pytest.mark.parametrize("style", STYLES)
 def test_styles_keep_the_layout(style: str, side: int) -> None:

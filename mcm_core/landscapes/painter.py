@@ -1,4 +1,4 @@
-"""What all the parts of one scene share while it is painted, and the facts that its caption may tell."""
+"""What all the parts of one scene share while it is painted."""
 
 from __future__ import annotations
 
@@ -7,22 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .easel import Easel
+from .facts import Sighting
 from .palette import Colour, Light, Season, mix, rgb
 
 Rng = np.random.Generator
 WHITE = np.ones(3, np.float32)
-
-
-@dataclass(frozen=True)
-class Thing:
-    """Something that can be seen in a scene: a key of `captions.THINGS`, how many, and what it is like.
-
-    `traits` are true adjectives in the order in which English says them, such as ("big", "red").
-    """
-
-    kind: str
-    count: int = 1
-    traits: tuple[str, ...] = ()
 
 
 @dataclass
@@ -34,11 +23,14 @@ class Painter:
     light: Light
     season: Season
     horizon: float
-    things: list[Thing] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    mark: int = 0
 
     def lit(self, code: str, distance: float = 0.0, shade: float = 1.0) -> Colour:
         """A surface's colour under this light, `distance` in [0, 1] towards the haze."""
         colour = rgb(code) * np.asarray(self.light.light, np.float32) * np.float32(shade)
+        grey = colour.mean()
+        colour = grey + (colour - grey) * np.float32(self.light.vivid)
         return np.clip(mix(colour, rgb(self.light.haze), distance * self.light.haze_strength), 0, 1)
 
     def chance(self, probability: float) -> bool:
@@ -47,11 +39,8 @@ class Painter:
     def pick(self, *options: str) -> str:
         return options[int(self.rng.integers(len(options)))]
 
-    def saw(self, kind: str, count: int = 1, *traits: str) -> None:
-        """Remember what was painted; the same kind twice adds up."""
-        for index, thing in enumerate(self.things):
-            if thing.kind == kind:
-                common = tuple(trait for trait in thing.traits if trait in traits)
-                self.things[index] = Thing(kind, thing.count + count, common)
-                return
-        self.things.append(Thing(kind, count, tuple(traits)))
+    def saw(self, kind: str, *traits: str, where: tuple[str, ...] = (), since: int | None = None) -> None:
+        """Remember what was painted after part `since`, or else after the last thing."""
+        first = self.mark if since is None else since
+        self.sightings.append(Sighting(kind, first + 1, self.easel.last_part, traits, where))
+        self.mark = self.easel.last_part

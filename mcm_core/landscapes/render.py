@@ -42,7 +42,7 @@ def example(
     """The example of a seed, in one of the given styles; `side` is 256 or 512 pixels."""
     scene, rng = render(seed, side), np.random.default_rng([seed, 1])
     style = str(rng.choice(list(styles)))
-    text = caption(style, scene.time, scene.season, scene.things, rng)
+    text = caption(style, scene.time, scene.season if scene.shows_season else None, scene.things, rng)
     picture = stylise(scene.picture, style, rng)
     return Example(picture, scene.labels, sketch(scene.parts, rng, freehand), text, style, scene)
 
@@ -61,6 +61,7 @@ def write(seed: int, out: Path, styles: Sequence[str], freehand: float, side: in
         "style": drawn.style,
         "time": drawn.scene.time,
         "season": drawn.scene.season,
+        "season shows": drawn.scene.shows_season,
         "things": [thing.kind for thing in drawn.scene.things],
         "wild": drawn.scene.wild,
     }

@@ -8,12 +8,12 @@ import numpy as np
 
 from . import shapes, terrain, water, wild
 from .buildings import house, tower
-from .captions import CLASS_OF
-from .easel import IDS, SIDE, Easel
-from .painter import Painter, Thing
+from .easel import SIDE, Easel
+from .facts import Thing, shows_season, things
+from .painter import Painter
 from .palette import LIGHTS, SEASONS
 from .plants import single_tree
-from .sky import balloons, paint_sky
+from .sky import balloons, whole_sky
 
 WILD_SHARE = 0.35
 
@@ -22,7 +22,8 @@ WILD_SHARE = 0.35
 class Scene:
     """A finished scene and the facts for its caption.
 
-    picture (side, side, 3) uint8, labels (side, side) uint8, parts (side, side) int32 (see `Easel`).
+    picture (side, side, 3) uint8, labels (side, side) uint8, parts (side, side) int32 (see `Easel`). A wild
+    scene may hold nothing that tells its season.
     """
 
     picture: np.ndarray
@@ -31,7 +32,8 @@ class Scene:
     time: str
     season: str
     things: tuple[Thing, ...]
-    wild: bool
+    wild: bool = False
+    shows_season: bool = True
 
 
 def render(seed: int, side: int = SIDE) -> Scene:
@@ -43,53 +45,45 @@ def render(seed: int, side: int = SIDE) -> Scene:
     time, season = str(rng.choice(list(LIGHTS))), str(rng.choice(list(SEASONS)))
     painter = Painter(rng, Easel(), LIGHTS[time], SEASONS[season], float(rng.uniform(0.36, 0.72)))
     is_wild = painter.chance(WILD_SHARE)
-    (wild.paint if is_wild else natural)(painter)
-    return Scene(*painter.easel.finish(side), time, season, _seen(painter), is_wild)
-
-
-def _seen(p: Painter) -> tuple[Thing, ...]:
-    """The things of which enough is left in sight to be spoken of."""
-    shares = np.bincount(p.easel.labels.ravel(), minlength=len(IDS) + 1) / p.easel.labels.size
-    least = {"sun": 0.001, "boat": 0.001, "house": 0.002, "tree": 0.002, "balloon": 0.001}
-    return tuple(
-        thing
-        for thing in p.things
-        if (label := CLASS_OF.get(thing.kind)) is None or shares[IDS[label]] > least.get(label, 0.004)
-    )
+    (wild.scene if is_wild else natural)(painter)
+    picture, labels, parts = painter.easel.finish(side)
+    seen = things(painter.sightings, painter.easel)
+    return Scene(picture, labels, parts, time, season, seen, is_wild, shows_season(labels, season))
 
 
 def natural(p: Painter) -> None:
     """Sky, distance, what lies below the horizon, and what stands in front."""
-    paint_sky(p)
+    whole_sky(p)
     if p.chance(0.14):
         balloons(p)
     terrain.distance(p)
     shore = _middle(p)
-    _foreground(p)
-    if shore is not None and p.chance(0.42):
+    _foreground(p, shore)
+    if shore is not None and p.chance(0.45):
         water.boats(p, shore)
 
 
 def _middle(p: Painter) -> float | None:
     """Below the horizon: a lake or the sea, or land; -> the height of the shore, if there is one."""
-    if p.chance(0.58):
-        shore = water.lake(p)
+    if p.chance(0.55):
+        shore = water.lake(p, bool(p.easel.region("mountain", "hill", "snow").any()))
         if p.chance(0.16):
-            left, right = p.rng.uniform(-0.05, 0.3), p.rng.uniform(0.6, 1.05)
-            top = shore + p.rng.uniform(0.0, 0.05)
-            water.bridge(p, left, right, top, top + p.rng.uniform(0.07, 0.14))
+            left, right = p.rng.uniform(-0.1, 0.3), p.rng.uniform(0.65, 1.1)
+            top = shore + p.rng.uniform(0.0, 0.06)
+            water.bridge(p, left, right, top, top + p.rng.uniform(0.09, 0.17))
         return shore
     line = shapes.smooth_ridge(p.rng, p.horizon + 0.02, p.rng.uniform(0.0, 0.02), 2)
-    kind = terrain.ground(p, line, 0.25)
+    kind, since = terrain.ground(p, line, 0.25), p.easel.last_part - 1
+    p.saw({"grass": "meadow"}.get(kind, kind), since=since)
     if p.chance(0.3):
-        x = p.rng.uniform(0.2, 0.8)
-        water.river(p, x)
+        water.river(p, p.rng.uniform(0.2, 0.8))
         if p.chance(0.4):
             _bridge_over_river(p)
-    elif kind == "grass" and not p.season.snowy_ground and p.chance(0.35):
+    elif kind == "grass" and not p.season.snowy_ground and p.chance(0.4):
         _flowers(p, p.horizon + p.rng.uniform(0.05, 0.2))
-    elif p.chance(0.5):
-        terrain.road(p, p.horizon + 0.03, p.rng.uniform(0.2, 0.8), p.rng.uniform(0.12, 0.32), p.chance(0.3))
+    elif p.chance(0.55):
+        x, width = p.rng.uniform(0.2, 0.8), p.rng.uniform(0.1, 0.34)
+        terrain.road_ahead(p, p.horizon + 0.03, x, width, p.chance(0.35))
     return None
 
 
@@ -105,38 +99,39 @@ def _bridge_over_river(p: Painter) -> None:
 
 
 def _flowers(p: Painter, level: float) -> None:
-    line = shapes.smooth_ridge(p.rng, min(level, 0.9), p.rng.uniform(0.01, 0.05), 2)
-    p.saw(terrain.flower_field(p, shapes.below(line, 1.05)))
+    line, since = shapes.smooth_ridge(p.rng, min(level, 0.9), p.rng.uniform(0.01, 0.05), 2), p.easel.last_part
+    p.saw(terrain.flowers(p, shapes.below(line, 1.05)), since=since)
 
 
-def _foreground(p: Painter) -> None:
+def _foreground(p: Painter, shore: float | None) -> None:
     if p.chance(0.6):
-        level = p.rng.uniform(max(0.74, p.horizon + 0.1), 0.95)
+        level, since = p.rng.uniform(max(0.74, p.horizon + 0.1), 0.95), p.easel.last_part
         if p.season not in (SEASONS["winter"], SEASONS["desert"]) and p.chance(0.25):
             _flowers(p, level)
         else:
-            line = shapes.smooth_ridge(p.rng, level, p.rng.uniform(0.01, 0.06), 2)
-            kind = terrain.ground(p, line, 0.0)
-            p.saw({"grass": "meadow", "sand": "beach", "snow": "snow"}[kind])
+            kind = terrain.ground(p, shapes.smooth_ridge(p.rng, level, p.rng.uniform(0.01, 0.06), 2), 0.0)
+            sand = "sand" if shore is None else "beach"
+            p.saw({"grass": "meadow", "sand": sand, "snow": "snow"}[kind], since=since)
     if p.chance(0.5):
         _house(p)
     if p.chance(0.2):
-        height = p.rng.uniform(0.2, 0.5)
+        height = p.rng.uniform(0.24, 0.55)
         place = _place_to_stand(p, 0.16 * height)
         if place is not None:
             tower(p, *place, height)
-    if p.chance(0.5):
+    if p.chance(0.55):
         _trees(p)
 
 
 def _house(p: Painter) -> None:
-    size = float(p.rng.choice([p.rng.uniform(0.07, 0.14), p.rng.uniform(0.14, 0.3)], p=[0.65, 0.35]))
+    size = float(p.rng.choice([p.rng.uniform(0.1, 0.17), p.rng.uniform(0.17, 0.34)], p=[0.6, 0.4]))
     place = _place_to_stand(p, 0.6 * size)
     if place is None:
         return
-    house(p, *place, size)
-    if p.chance(0.25) and place[1] < 0.85:
-        terrain.road(p, place[1], place[0], p.rng.uniform(0.08, 0.2), False)
+    x, y = place
+    if p.chance(0.3) and y < 0.88:
+        terrain.road_ahead(p, y - 0.01, x, p.rng.uniform(0.1, 0.2), False)
+    house(p, x, y, size)
 
 
 def _trees(p: Painter) -> None:

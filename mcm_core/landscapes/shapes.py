@@ -201,3 +201,17 @@ def road(rng: np.random.Generator, top: float, x: float, width: float, straight:
     y = top + (1.03 - top) * t
     left, right = np.stack([centre - half, y], 1), np.stack([centre + half, y], 1)
     return np.concatenate([left, right[::-1]]).astype(np.float32)
+
+
+def extent(outline: Polygon) -> tuple[float, float, float, float]:
+    """left, top, width, height of what of an outline lies in the picture or just beyond its edge."""
+    low, high = np.clip(outline.min(0), -0.05, 1.05), np.clip(outline.max(0), -0.05, 1.05)
+    width, height = np.maximum(high - low, 1e-6)
+    return float(low[0]), float(low[1]), float(width), float(height)
+
+
+def bumpy(line: Polygon, size: float, height: float) -> Polygon:
+    """A line from left to right with round humps on it, `size` wide: the top of a wood."""
+    x = np.linspace(line[0, 0], line[-1, 0], 400)
+    y = np.interp(x, line[:, 0], line[:, 1]) - height * np.sqrt(np.abs(np.sin(np.pi * x / size)))
+    return np.stack([x, y], 1).astype(np.float32)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from playwright.sync_api import Page, sync_playwright
 
-import app
+from demo.app import parse
 from demo.examples import read_examples
 from demo.form import STEPS
 from demo.models import Model, Models, open_models
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if browser_path is None:
         print(f"No browser found: install one of {', '.join(BROWSERS)}.", file=sys.stderr)
         return 2
-    shipped = app.parse([])
+    shipped = parse([])
     models = Models(open_models(shipped.base, shipped.modulator, shipped.segmenter))
     model = models.default
     example = next(each for each in read_examples() if each.fits(model.classes))

@@ -9,17 +9,18 @@ from typing import Any
 
 import gradio as gr
 
-from demo.fields import Choice, Flag, Number, Text
-from demo.form import STEPS
-from demo.models import Model, Models
-from demo.telling import told
-from demo.views import file
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, from_canvas
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.drawing.uploads import from_upload
 from mcm_core.engine import Waiting
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
+
+from .fields import Choice, Flag, Number, Text
+from .form import STEPS
+from .models import Model, Models
+from .telling import told
+from .views import file
 
 Output = tuple[Any, Any, Any]
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from demo.pictures import drawing_picture, thumbnail
 from mcm_core.drawing.conditions import LABELS, Conditions, LabelClass, from_canvas, to_canvas
+from mcm_core.models import assets
 
-FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+from .pictures import drawing_picture, thumbnail
+
+FOLDER = assets() / "examples"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from demo.examples import FOLDER
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, to_canvas
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT, example
+
+from .examples import FOLDER
 
 CHOSEN = (
     (7, "Sailing in autumn", "a lake with a sailing boat, trees and hills, in autumn at sunrise", (LABELS,)),

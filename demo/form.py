@@ -11,10 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from demo.fields import Choice, Number, Slider, Text
-from demo.models import Model, Models
 from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.request import MAX_PROMPT, MAX_SEED, MAX_STRENGTH, RANDOM_SEED, Request
+
+from .fields import Choice, Number, Slider, Text
+from .models import Model, Models
 
 STEPS = 20
 LIVE_STEPS = 8

@@ -11,20 +11,21 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import views
-from demo.canvas import dropped_file
-from demo.examples import Example
-from demo.form import Updates, from_link
-from demo.models import Model, Models
-from demo.page import Page, about, kinds, map_thumbnails
-from demo.runs import Run
-from demo.strip import chosen
-from demo.telling import notice, told
 from mcm_core.drawing.conditions import Conditions, InputError, from_canvas, to_canvas
 from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.uploads import KINDS, from_map, from_upload
 from mcm_core.record import CHUNK, Record, from_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
+
+from . import views
+from .canvas import dropped_file
+from .examples import Example
+from .form import Updates, from_link
+from .models import Model, Models
+from .page import Page, about, kinds, map_thumbnails
+from .runs import Run
+from .strip import chosen
+from .telling import notice, told
 
 Values = Mapping[Any, Any]
 

@@ -9,16 +9,17 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from demo.canvas import Canvas
-from demo.examples import Example
-from demo.fields import Choice
-from demo.form import Form, prompt_field, seed_fields, setting_fields, style_field
-from demo.models import Model, Models
-from demo.pictures import thumbnail
-from demo.strip import Strip
-from demo.viewer import Viewer
-from demo.visit import Visit
 from mcm_core.drawing.conditions import Conditions
+
+from .canvas import Canvas
+from .examples import Example
+from .fields import Choice
+from .form import Form, prompt_field, seed_fields, setting_fields, style_field
+from .models import Model, Models
+from .pictures import thumbnail
+from .strip import Strip
+from .viewer import Viewer
+from .visit import Visit
 
 BARE: dict[str, Any] = {"show_label": False, "container": False}
 MAP_KINDS = {

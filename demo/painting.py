@@ -9,16 +9,17 @@ from typing import Any
 
 import gradio as gr
 
-from demo import views
-from demo.form import Updates
-from demo.models import Model, Models
-from demo.page import Page
-from demo.runs import Run, Runs
-from demo.telling import message, notice
-from demo.visit import Visit
 from mcm_core.drawing.conditions import Conditions, from_canvas
 from mcm_core.engine import Cancelled, Waiting
 from mcm_core.request import Request
+
+from . import views
+from .form import Updates
+from .models import Model, Models
+from .page import Page
+from .runs import Run, Runs
+from .telling import message, notice
+from .visit import Visit
 
 LIVE_PAUSE_S = 0.25
 """After a stroke, in case that the next one follows at once."""

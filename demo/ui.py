@@ -7,16 +7,16 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from demo import api
-from demo.closed import Closed
-from demo.examples import read_examples
-from demo.form import link_script, random_seed
-from demo.keeping import Keeping
-from demo.models import Models
-from demo.page import COPY_LINK, Page, lay_out
-from demo.painting import Painting
-from demo.runs import Runs
-from demo.theme import CSS, HEAD, theme
+from . import api
+from .closed import Closed
+from .examples import read_examples
+from .form import link_script, random_seed
+from .keeping import Keeping
+from .models import Models
+from .page import COPY_LINK, Page, lay_out
+from .painting import Painting
+from .runs import Runs
+from .theme import CSS, HEAD, theme
 
 QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""

@@ -15,11 +15,12 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from demo.models import Model
-from demo.pictures import agreement, data_url, heat, read_again
 from mcm_core.drawing.conditions import LABELS, resize_map
 from mcm_core.record import of_picture, write_png
 from mcm_core.request import Request
+
+from .models import Model
+from .pictures import agreement, data_url, heat, read_again
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import Result, Step

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from demo.models import Model
-from demo.pictures import drawing_picture, thumbnail
-from demo.views import View, single
 from mcm_core.drawing.conditions import Conditions
 from mcm_core.record import of_picture
 from mcm_core.request import Request
+
+from .models import Model
+from .pictures import drawing_picture, thumbnail
+from .views import View, single
 
 KEPT = 16
 """Pictures in the gallery; each holds about 100 kB of the server's memory."""

@@ -12,20 +12,28 @@ if TYPE_CHECKING:
 
 BASE = "mini"
 MODULATOR = "mini-modulator"
+SEGMENTER = "mini-segmenter"
 DTYPES = ("float32", "bfloat16", "float16")
 
 
+def assets() -> Path:
+    """The folder of models and examples: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "assets"
+    return inside if inside.is_dir() else package.parent / "assets"
+
+
 def shipped(name: str) -> Path:
-    """The folder of a model in assets/models, beside the package.
+    """The folder of a model in `assets()`.
 
     Raises:
-        InputError: it is not there, as in an installation without the repository's assets.
+        InputError: it is not there, as in a checkout without its large files.
     """
-    folder = Path(__file__).resolve().parents[1] / "assets" / "models" / name
+    folder = assets() / "models" / name
     if not folder.is_dir():
         raise InputError(
-            f"The model {name} is not at assets/models/{name} beside mcm_core. Run from a full checkout of "
-            "the repository, or name models of your own with --base and --modulator."
+            f"The model {name} is not at {folder}. Take a whole checkout or install mcm anew, or name "
+            "models of your own with --base and --modulator."
         )
     return folder
 

@@ -190,8 +190,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("argv", "message"),
         [
-            ([], "say what to do: generate"),
-            (["paint"], "no command 'paint': choose from generate"),
+            ([], "say what to do: app, generate"),
+            (["paint"], "no command 'paint': choose from app, generate"),
             (["generate"], "required: --out"),
             (["generate", "--out", "a.png", "--steps", "many"], "invalid int value: 'many'"),
             (["generate", "--out", "a.png", "--sides", "3"], "--sides"),
@@ -212,7 +212,7 @@ class TestErrors:
         told = Told(capsys, *argv)
         assert (told.code, told.out) == (2, "")
         assert message in told.error
-        assert told.error.startswith("mcm_core: ")
+        assert told.error.startswith("mcm: ")
 
     @pytest.mark.parametrize(
         ("argv", "message"),

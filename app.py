@@ -12,12 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-MODELS = Path(__file__).parent / "assets" / "models"
+from mcm_core.models import add_options
+
 DELIVERY_S = 2.0
 """From the end of the last picture to the end of the program: it has to reach its reader."""
-BASE, MODULATOR, SEGMENTER = "mini", "mini-modulator", "mini-segmenter"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from mcm_core.engine import drain_on_sigterm
 
     try:
-        opened = open_models(options.base, options.modulator, options.segmenter, **_device(options))
+        opened = open_models(
+            options.base, options.modulator, options.segmenter, device=options.device, dtype=options.dtype
+        )
     except InputError as error:
         sys.exit(f"app.py: {error}")
     models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
@@ -64,8 +65,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--segmenter", help="folder of a network that reads pictures again, for the first model"
     )
-    parser.add_argument("--device", help="cuda, cpu, ...; by default CUDA where there is one")
-    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="precision of the base")
+    add_options(parser)
     parser.add_argument(
         "--host", help="address to listen at (default: this machine only, or GRADIO_SERVER_NAME)"
     )
@@ -74,22 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--max-waiting", type=int, default=16, help="requests in line before more are refused"
     )
     parser.add_argument("--deadline", type=float, default=300.0, help="seconds that one request may run")
-    options = parser.parse_args(arguments)
-    if options.base is None:
-        options.base = [str(MODELS / BASE)]
-        options.modulator = [str(MODELS / MODULATOR)] if options.modulator is None else options.modulator
-        segmenter = MODELS / SEGMENTER
-        options.segmenter = options.segmenter or (str(segmenter) if segmenter.is_dir() else None)
-    options.modulator = options.modulator or []
-    return options
-
-
-def _device(options: argparse.Namespace) -> dict[str, object]:
-    """The options of `Base.from_pretrained`."""
-    import torch
-
-    dtype = None if options.dtype is None else getattr(torch, options.dtype)
-    return {"dtype": dtype, "device": options.device}
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

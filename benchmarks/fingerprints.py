@@ -56,7 +56,12 @@ def requests(drawn: dict[str, Conditions]) -> dict[str, Request]:
     """What is asked of the mini model, by name."""
 
     def ask(**fields: Any) -> Request:
-        usual = {"prompt": PROMPT, "conditions": drawn["both"], "steps": STEPS, "seeds": (SEED,)}
+        usual: dict[str, Any] = {
+            "prompt": PROMPT,
+            "conditions": drawn["both"],
+            "steps": STEPS,
+            "seeds": (SEED,),
+        }
         return Request(**(usual | {"scheduler": "ddim", "guidance_scale": 1.0} | fields))
 
     asked = {name: ask(conditions=conditions) for name, conditions in drawn.items()}
@@ -131,7 +136,8 @@ def of_stock(pipe: Any, **options: Any) -> dict[str, str]:
 
 def fingerprints() -> dict[str, dict[str, str]]:
     """All of them, by the name of the request."""
-    drawn, sums = drawings(), {}
+    drawn = drawings()
+    sums: dict[str, dict[str, str]] = {}
     pipeline = open_models(dtype="float32", device="cpu")
     for name, request in tqdm(requests(drawn).items(), "mini", file=sys.stderr):
         sums[name] = of_request(pipeline, request)

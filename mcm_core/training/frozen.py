@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mcm_core.base import Base, Embeddings
-from mcm_core.modulation import signal_and_noise, to_epsilon
+from mcm_core.schedule import moments
 from mcm_core.training.batches import Batch
 from mcm_core.training.cache import encode
 from mcm_core.training.objective import add_noise, allowed_timesteps, draw_timesteps, stratified, weights
@@ -47,11 +47,10 @@ class Frozen:
         drawn = draw_timesteps(stratified(batch.moment, len(clean)), self.density, self.first, self.last)
         sample = add_noise(clean, noise, self.abar[drawn].to(device))
         timesteps, weights = drawn.to(device), self.weights[drawn].to(device)
-        alpha, sigma = signal_and_noise(self.abar.to(device), timesteps)
+        now = moments(self.abar.to(device), timesteps, self.base.prediction_type)
         output = self.base.predict(sample, timesteps, self._embedded(batch.texts))
-        scales = (alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1), self.base.prediction_type)
-        eps = to_epsilon(output, sample, *scales).clone()
-        return Noised(sample, noise, eps, timesteps, alpha, weights)
+        eps = now.eps(output, sample).clone()
+        return Noised(sample, noise, eps, timesteps, torch.as_tensor(now.alpha).flatten(), weights)
 
     def _embedded(self, texts: tuple[str, ...]) -> Embeddings:
         return Embeddings.cat([self._embedding(text) for text in texts])

@@ -56,8 +56,8 @@ def paper_modulator(device: str) -> Modulator:
 def drawing(device: str, batch: int = 1) -> dict[str, Tensor]:
     """A label map and a sketch of 512 x 512."""
     size = (batch, 8 * SIDE, 8 * SIDE)
-    labels = torch.randint(0, len(CLASSES) + 1, size, device=device)
-    return {"labels": labels, "sketch": (torch.rand(size, device=device) < 0.05).float()[:, None]}
+    labels = torch.randint(0, len(CLASSES) + 1, size, device=device, dtype=torch.uint8)
+    return {"labels": labels, "sketch": (torch.rand(size, device=device) < 0.05).to(torch.uint8) * 255}
 
 
 def inputs(batch: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Gradio's number fields without their own, partial checks: `Request.validated` judges every value alike.
+"""Gradio's number fields without their own, partial checks: `Request.resolved` judges every value alike.
 
 Gradio's slider lets NaN pass, and meets text with a TypeError that reaches people as an empty error.
 """

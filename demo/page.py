@@ -148,7 +148,7 @@ def about(model: Model) -> str:
         return (
             f"**{model.base.id}** · {_count(frozen)} frozen parameters · no modulator: it follows no drawing"
         )
-    added = sum(one.numel() for one in model.pipeline.modulator.parameters())
+    added = sum(parameter.numel() for parameter in model.pipeline.modulator.parameters())
     return f"**{model.base.id}** · {_count(frozen)} frozen parameters and {_count(added)} of the modulator"
 
 
@@ -159,7 +159,7 @@ def _count(parameters: int) -> str:
 def kinds(model: Model) -> list[tuple[str, str]]:
     """As what a picture can be read, for a menu."""
     return [(text, kind) for kind, text in MAP_KINDS.items()] + [
-        (f"as a {one.name} map", one.name) for one in model.further
+        (f"as a {modality.name} map", modality.name) for modality in model.further
     ]
 
 

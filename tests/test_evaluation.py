@@ -18,7 +18,8 @@ from hypothesis.extra import numpy as arrays
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from mcm_core.base import Base
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, to_canvas
+from mcm_core.drawing.canvas_value import to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.evaluation import cases, run, scenes, scores, segmenter, table
 from mcm_core.evaluation.cases import CASES, Case
 from mcm_core.evaluation.diversity import mean_distance
@@ -284,7 +285,7 @@ class TestCases:
 
     def test_the_base_alone_is_given_no_drawing(self, held_out: list[HeldOut]) -> None:
         case = next(case for case in CASES if case.name == cases.BASE)
-        assert cases.request(case, held_out[0], 0, 2, None, True).conditions is None
+        assert cases.request(case, held_out[0], 0, 2, None, True).conditions == Conditions()
 
     def test_names_are_unique_in_their_group(self) -> None:
         named = [(case.group, case.name) for case in CASES]

@@ -15,7 +15,6 @@ from PIL import Image
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality
 from mcm_core.drawing.freehand import scrawl, unpaint
-from mcm_core.modulation import from_epsilon, to_x0
 from mcm_core.schedule import moments
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
@@ -45,18 +44,18 @@ def test_noise_is_added_as_the_scheduler_adds_it() -> None:
 
 def test_the_v_weighting_is_the_error_in_v() -> None:
     t = torch.tensor([3, 400, 950])
-    alpha, sigma = (x.view(-1, 1, 1, 1) for x in (ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()))
-    sample, noise, error = (torch.randn(3, 4, 8, 8, dtype=torch.float64) for _ in range(3))
-    in_v = [from_epsilon(eps, sample, alpha, sigma, "v_prediction") for eps in (noise + error, noise)]
+    noise, error = torch.randn(2, 3, 4, 8, 8, dtype=torch.float64)
+    now = moments(ABAR, t, "v_prediction")
+    in_v = [now.shifted(torch.zeros_like(eps), eps) for eps in (noise + error, noise)]
     weighted = objective.WEIGHTINGS["v"](ABAR[t]) * objective.errors(noise + error, noise)
     torch.testing.assert_close(weighted, objective.errors(*in_v), rtol=1e-4, atol=0)
 
 
 def test_the_x0_weighting_is_the_error_in_x0_up_to_its_cap() -> None:
     t = torch.tensor([3, 400, 600])
-    alpha, sigma = (x.view(-1, 1, 1, 1) for x in (ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()))
-    sample, noise, error = (torch.randn(3, 4, 8, 8, dtype=torch.float64) for _ in range(3))
-    in_x0 = [to_x0(eps, sample, alpha, sigma, "epsilon") for eps in (noise + error, noise)]
+    sample, noise, error = torch.randn(3, 3, 4, 8, 8, dtype=torch.float64)
+    now = moments(ABAR, t, "epsilon")
+    in_x0 = [now.x0(eps, sample) for eps in (noise + error, noise)]
     weighted = objective.WEIGHTINGS["x0"](ABAR[t]) * objective.errors(noise + error, noise)
     torch.testing.assert_close(weighted, objective.errors(*in_x0), rtol=1e-4, atol=0)
     assert objective.WEIGHTINGS["x0"](ABAR).max() == objective.X0_CAP

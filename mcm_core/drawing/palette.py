@@ -29,15 +29,6 @@ def palette_picture(labels: np.ndarray, classes: Sequence[LabelClass]) -> np.nda
     return table[labels]
 
 
-def overlay(
-    labels: np.ndarray, picture: np.ndarray, classes: Sequence[LabelClass], opacity: float = 0.5
-) -> np.ndarray:
-    """(H, W, 3) uint8 picture with the (H, W) label map's colours over it, save where nothing is painted."""
-    painted = palette_picture(labels, classes)
-    weight = painted[..., 3:] * (opacity / 255)
-    return np.rint(picture * (1 - weight) + painted[..., :3] * weight).astype(np.uint8)
-
-
 def read_palette(image: Image.Image, classes: Sequence[LabelClass]) -> tuple[np.ndarray, int]:
     """A picture in the classes' colours -> (H, W) ids, and how many pixels had no class's exact colour.
 

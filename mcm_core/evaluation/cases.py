@@ -104,11 +104,10 @@ by what made them."""
 CASES: tuple[Case, ...] = (*CONTROL, *_styles(), *ABLATIONS)
 
 
-def conditions(case: Case, scene: HeldOut) -> Conditions | None:
+def conditions(case: Case, scene: HeldOut) -> Conditions:
     """What of the scene's drawing the case gives."""
     drawn = {LABELS: scene.labels, PARTIAL: scene.partial, SKETCH: scene.sketch}
-    maps = {(LABELS if name == PARTIAL else name): drawn[name] for name in case.inputs}
-    return Conditions(maps) if maps else None
+    return Conditions({(LABELS if name == PARTIAL else name): drawn[name] for name in case.inputs})
 
 
 def request(

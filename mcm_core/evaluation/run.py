@@ -20,7 +20,7 @@ from tqdm import tqdm
 from mcm_core.drawing.conditions import InputError, LabelClass
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT
-from mcm_core.models import DTYPES, open_models, shipped
+from mcm_core.models import SEGMENTER, add_options, open_models, shipped
 from mcm_core.request import DEFAULT_PLACEMENT
 
 from . import scores, sheets, table
@@ -30,7 +30,6 @@ from .scenes import REFERENCE, HeldOut, scenes
 from .scores import Row, Scores
 from .segmenter import Segmenter, load
 
-SEGMENTER = "mini-segmenter"
 COUNT, QUICK_COUNT = 128, 32
 SHEET = 64  # drawings on the contact sheets
 STYLE_SHEET = 8
@@ -171,8 +170,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--quick", action="store_true", help="few scenes, and the control cases alone")
     one.add_argument("--drawings", type=Path, metavar="DIR", help="drawings by hand for a sheet of their own")
     one.add_argument("--list", action="store_true", help="print the cases and do nothing")
-    one.add_argument("--dtype", choices=DTYPES)
-    one.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
+    add_options(one)
     return one
 
 
@@ -215,7 +213,7 @@ def _opened(options: argparse.Namespace) -> Evaluation:
     count = options.count or (QUICK_COUNT if options.quick else COUNT)
     if count < 2 or options.steps < 1:
         raise InputError("--count must be at least 2 and --steps at least 1.")
-    pipeline = open_models(options.base, options.modulator, options.dtype, options.device)
+    pipeline = open_models(options.base, options.modulator, dtype=options.dtype, device=options.device)
     if pipeline.modulator is None:
         raise InputError("There is no modulator to evaluate: name one with --modulator.")
     segmenter = load(options.segmenter or shipped(SEGMENTER), pipeline.base.device)

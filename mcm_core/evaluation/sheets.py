@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mcm_core.drawing.canvas_value import from_canvas
 from mcm_core.drawing.conditions import (
     LABELS,
     SKETCH,
@@ -17,7 +18,6 @@ from mcm_core.drawing.conditions import (
     InputError,
     LabelClass,
     Size,
-    from_canvas,
     resize_map,
 )
 from mcm_core.drawing.palette import colors

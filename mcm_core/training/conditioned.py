@@ -25,7 +25,6 @@ class Conditioned(nn.Module):
         self, noised: Noised, maps: dict[str, Tensor], presence: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """gamma and nu for uint8 maps: ids (B, H, W) or planes (B, C, H, W)."""
-        maps = {name: drawn if drawn.ndim == 3 else drawn.float() / 255 for name, drawn in maps.items()}
         size = noised.sample.shape[-2:]
         features = self.modulator.encode(maps, presence, size=(size[0], size[1]), batch=len(noised.sample))
         output = self.modulator(noised.sample, noised.eps, noised.timesteps, noised.alpha, features)

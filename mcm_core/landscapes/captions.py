@@ -66,6 +66,7 @@ def caption(
     shown = [kept[index] for index in rng.permutation(len(kept))][:most]
     order = [when[index] for index in rng.permutation(len(when))]
     form = _FORMS[int(rng.integers(len(_FORMS)))]
+    shown = shown[: int(rng.integers(1, 3))] if form is _short and said < 1 else shown
     while True:
         told = _Told(tuple(order), tuple(shown), frozenset(thing.kind for thing in things))
         text = _tidy(form(told, style, rng))

@@ -28,8 +28,11 @@ from mcm_core.evaluation.overlap import confusions, iou
 from mcm_core.evaluation.scenes import HELD_OUT, HeldOut
 from mcm_core.evaluation.segmenter import Network, Segmenter
 from mcm_core.evaluation.strokes import agreement, matches, outlines
+from mcm_core.landscapes import captions
 from mcm_core.landscapes.easel import CLASSES
+from mcm_core.landscapes.facts import Thing
 from mcm_core.landscapes.render import example, render_folder
+from mcm_core.landscapes.scene import Scene
 from mcm_core.mini import damage, segmenter_training
 from mcm_core.modulator import Modulator, ModulatorOutput
 from mcm_core.pipeline import MCMPipeline
@@ -222,16 +225,26 @@ class TestScenes:
         assert np.array_equal(plain.labels, painted.labels)
         assert np.array_equal(plain.sketch, painted.sketch)
         assert not np.array_equal(plain.picture, painted.picture)
-        assert "watercol" in painted.prompt
+        assert any(name in painted.prompt for name in captions.STYLES["watercolor"].names)
         assert painted.asked == {**plain.asked, "style": "watercolor"}
 
     def test_prompts_leave_nothing_unsaid(self, held_out: list[HeldOut]) -> None:
-        tables = {"time": scenes.captions.TIMES, "season": scenes.captions.SEASONS}
         for scene in held_out:
-            for name, words_of in tables.items():
-                words = words_of[scene.asked[name]]
+            for asked, told in (("time", captions.TIMES), ("season", captions.SEASONS)):
+                words = told[scene.asked[asked]]
                 ways = (*words.phrases, *words.adjectives, *words.heads)
-                assert any(re.sub("^(a|an) ", "", way) in scene.prompt for way in ways)
+                assert any(re.sub("^(a|an|the) ", "", way) in scene.prompt for way in ways)
+
+    @pytest.mark.parametrize("style", captions.STYLES)
+    def test_prompts_fit_the_40_tokens_of_the_base(self, style: str) -> None:
+        """38 of words and signs, with everything there is in the scene."""
+        blank = np.zeros((1, 1), np.uint8)
+        things = tuple(Thing(kind) for kind in captions.THINGS)
+        for seed in range(50):
+            random = np.random.default_rng(seed)
+            time, season = (random.choice(list(told)) for told in (captions.TIMES, captions.SEASONS))
+            scene = Scene(blank, blank, blank, str(time), str(season), things)
+            assert len(re.findall(r"\w+|[^\w\s]+", scenes.prompt(scene, style, random))) <= 38
 
     def test_a_model_of_fewer_classes_meets_no_others(self) -> None:
         drawn = scenes.scenes(4, "poster", SIZE, classes=12)

@@ -106,12 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         page.locator("#examples button").first.click()
         page.wait_for_function("document.querySelector('#prompt textarea').value")
         page.wait_for_timeout(1000)
-        told = measure(page, lambda: bare(model, request), options.rounds)
+        figures = measure(page, lambda: bare(model, request), options.rounds)
         browser.close()
     blocks.close()
     facts = {"torch": torch.__version__, "threads": torch.get_num_threads(), "steps": STEPS}
-    options.json.write_text(json.dumps({**facts, **told}, indent=1) + "\n")
-    print("\n".join(f"{name:<24}{value:.3f}" for name, value in told.items()))
+    options.json.write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
+    print("\n".join(f"{name:<24}{value:.3f}" for name, value in figures.items()))
     return 0
 
 

@@ -127,10 +127,10 @@ Generate = Callable[[Job, threading.Event], "Iterator[Event]"]
 
 
 def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
-    """The same, run in a process that gets a GPU for a while; unchanged anywhere but on ZeroGPU.
+    """On ZeroGPU, `generate` in a process that gets a GPU for a while; elsewhere `generate` itself.
 
-    What crosses the border is pickled: the job and the events are arrays, numbers and text. An
-    `threading.Event` cannot cross, so that it is looked at on this side, between the steps.
+    What crosses the border is pickled: job and events are arrays, numbers and text. A `threading.Event`
+    cannot cross: this side looks at it between the steps.
     """
     if not os.environ.get("SPACES_ZERO_GPU"):
         return generate

@@ -10,36 +10,25 @@ from typing import Any
 import gradio as gr
 
 
-class Number(gr.Number):
-    is_template = True
+def _as_it_came(field: Any, payload: Any) -> Any:
+    return payload
 
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+
+class Number(gr.Number):
+    is_template, preprocess = True, _as_it_came
 
 
 class Slider(gr.Slider):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came
 
 
 class Choice(gr.Dropdown):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came
 
 
 class Text(gr.Textbox):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came
 
 
 class Flag(gr.Checkbox):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came

@@ -14,7 +14,7 @@ from mcm_core import Base, MCMPipeline
 from mcm_core.drawing.canvas_value import LAYERS
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality, Size
 from mcm_core.engine import Cancelled, Engine
-from mcm_core.models import open_all
+from mcm_core.models import SEGMENTER, open_all, shipped
 from mcm_core.record import Origin
 from mcm_core.request import Request, Resolved
 
@@ -107,13 +107,13 @@ def open_models(
     segmenter: str | None = None,
     **options: Any,
 ) -> list[Model]:
-    """All pairs of `mcm_core.models.open_all`, the first with the segmenter, which is its folder."""
-    models = [_model(pipeline) for pipeline in open_all(bases, modulators, **options)]
-    if segmenter is not None:
+    """All pairs of `mcm_core.models.open_all`; `segmenter` is a folder, for the first of them."""
+    first, *others = (_model(pipeline) for pipeline in open_all(bases, modulators, **options))
+    if segmenter or not bases:
         from mcm_core.evaluation.segmenter import load
 
-        models[0] = replace(models[0], segment=load(segmenter))
-    return models
+        first = replace(first, segment=load(segmenter or shipped(SEGMENTER)))
+    return [first, *others]
 
 
 def _model(pipeline: MCMPipeline) -> Model:
@@ -127,10 +127,10 @@ Generate = Callable[[Job, threading.Event], "Iterator[Event]"]
 
 
 def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
-    """The same, run in a process that gets a GPU for a while; unchanged anywhere but on ZeroGPU.
+    """On ZeroGPU, `generate` in a process that gets a GPU for a while; elsewhere `generate` itself.
 
-    What crosses the border is pickled: the job and the events are arrays, numbers and text. An
-    `threading.Event` cannot cross, so that it is looked at on this side, between the steps.
+    What crosses the border is pickled: job and events are arrays, numbers and text. A `threading.Event`
+    cannot cross: this side looks at it between the steps.
     """
     if not os.environ.get("SPACES_ZERO_GPU"):
         return generate

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.palette import map_picture
 
 from .canvas import Canvas
 from .examples import Example
@@ -167,6 +167,6 @@ def map_thumbnails(maps: Conditions) -> list[dict[str, Any]]:
     """As `demo.strip` wants them."""
     shown = []
     for name, drawn in maps.maps.items():
-        picture = drawn if drawn.ndim == 3 else np.stack([drawn] * 3, axis=2)
-        shown.append({"images": [thumbnail(picture)], "text": f"Take away: {name}"})
+        images = [thumbnail(map_picture(name, drawn, ()))]
+        shown.append({"images": images, "text": f"Take away: {name}"})
     return shown

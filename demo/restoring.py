@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ class Restoring:
         page = self.page
         height, width = model.size
         canvas = gr.update(
-            classes=[{"name": label.name, "color": label.color} for label in model.classes],
+            classes=[asdict(label_class) for label_class in model.classes],
             layers=list(model.layers),
             width=width,
             height=height,

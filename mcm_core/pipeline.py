@@ -92,9 +92,7 @@ class MCMPipeline:
 
     def __call__(self, request: Request) -> Result:
         """The pictures of a request: `stream` run to its end."""
-        *_, last = self.stream(request)
-        assert last.result is not None
-        return last.result
+        return next(step.result for step in self.stream(request) if step.result is not None)
 
     def stream(self, request: Request, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
         """`paint` for a request that nobody has judged yet.

@@ -8,6 +8,7 @@ and share one scope.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Canvas(gr.HTML):
         **kwargs: Any,
     ) -> None:
         # Set as attributes too: gr.HTML takes any name that the script quotes for an event.
-        self.classes = [{"name": label.name, "color": label.color} for label in _label_classes(classes)]
+        self.classes = [asdict(label_class) for label_class in _label_classes(classes)]
         self.width = width
         self.height = height
         self.layers = list(layers)
@@ -124,6 +125,6 @@ def dropped_file(event: gr.EventData) -> Path:
 
 def _label_classes(classes: Sequence[LabelClass | Mapping[str, str]]) -> tuple[LabelClass, ...]:
     return tuple(
-        label if isinstance(label, LabelClass) else LabelClass(label["name"], label["color"])
-        for label in classes
+        entry if isinstance(entry, LabelClass) else LabelClass(entry["name"], entry["color"])
+        for entry in classes
     )

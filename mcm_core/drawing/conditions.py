@@ -59,9 +59,9 @@ class Conditions:
     """What a person drew, one uint8 map per modality.
 
     `labels` is (H, W) of ids, `sketch` is (H, W) with 255 for a stroke and 0 for paper, other image kinds are
-    (H, W) or (H, W, C). A label map without a painted pixel and a sketch without a stroke are dropped:
-    without maps, nothing is drawn. `notes` are warnings for people, for instance how many pixels changed
-    their colour.
+    (H, W) or (H, W, C). A label map without a painted pixel and a sketch without a stroke are dropped: where
+    nothing is drawn there are no maps. `notes` are warnings for people, such as how many pixels changed their
+    colour.
 
     Two conditions are equal when their maps are; notes do not count.
 

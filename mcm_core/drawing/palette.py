@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageColor
 
-from mcm_core.drawing.conditions import VOID, LabelClass
+from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, LabelClass
 from mcm_core.drawing.picture_files import to_rgba
+from mcm_core.drawing.sketches import sketch_picture
 
 NEAR = 8
 """Largest difference in a channel at which a colour still counts as the class's own, as after JPEG."""
@@ -27,6 +28,15 @@ def palette_picture(labels: np.ndarray, classes: Sequence[LabelClass]) -> np.nda
     table[1:, :3] = colors(classes)
     table[VOID, 3] = 0
     return table[labels]
+
+
+def map_picture(name: str, drawn: np.ndarray, classes: Sequence[LabelClass]) -> np.ndarray:
+    """A map as people see it, (H, W, 3) uint8: the classes' colours on white, dark strokes, or its planes."""
+    if name == LABELS:
+        return palette_picture(drawn, classes)[..., :3]
+    if name == SKETCH:
+        return sketch_picture(drawn)
+    return drawn if drawn.ndim == 3 else np.repeat(drawn[..., None], 3, axis=2)
 
 
 def read_palette(image: Image.Image, classes: Sequence[LabelClass]) -> tuple[np.ndarray, int]:

@@ -20,8 +20,7 @@ from mcm_core.drawing.conditions import (
     Size,
     resize_map,
 )
-from mcm_core.drawing.palette import colors
-from mcm_core.drawing.sketches import sketch_picture
+from mcm_core.drawing.palette import map_picture
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import Request
 
@@ -124,9 +123,8 @@ def save(page: np.ndarray, file: Path) -> None:
 def _drawn(
     labels: np.ndarray, sketch: np.ndarray, classes: Sequence[LabelClass], size: Size
 ) -> list[np.ndarray]:
-    table = np.concatenate([np.full((1, 3), 255, np.uint8), colors(classes)])
-    strokes = sketch_picture(resize_map(SKETCH, sketch, size))
-    return [table[resize_map(LABELS, labels, size)], strokes]
+    maps = {LABELS: labels, SKETCH: sketch}
+    return [map_picture(name, resize_map(name, drawn, size), classes) for name, drawn in maps.items()]
 
 
 def _read_drawing(file: Path, classes: Sequence[LabelClass]) -> Drawing:

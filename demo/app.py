@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from mcm_core.models import BASE, DTYPES, MODULATOR, SEGMENTER, shipped
+from mcm_core.models import BASE, DTYPES, MODULATOR, SEGMENTER, precision, shipped
 
 DELIVERY_S = 2.0
 """From the end of the last picture to the end of the program: it has to reach its reader."""
@@ -31,7 +31,13 @@ def main(arguments: Sequence[str]) -> int:
     from .models import Models, open_models
     from .ui import build_ui, launch_options
 
-    opened = open_models(options.base, options.modulator, options.segmenter, **_device(options))
+    opened = open_models(
+        options.base,
+        options.modulator,
+        options.segmenter,
+        dtype=precision(options.dtype),
+        device=options.device,
+    )
     models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
     demo = build_ui(models)
     ended = threading.Event()
@@ -80,11 +86,3 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.segmenter = options.segmenter or str(shipped(SEGMENTER))
     options.modulator = options.modulator or []
     return options
-
-
-def _device(options: argparse.Namespace) -> dict[str, object]:
-    """The options of `Base.from_pretrained`."""
-    import torch
-
-    dtype = None if options.dtype is None else getattr(torch, options.dtype)
-    return {"dtype": dtype, "device": options.device}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mcm_core.drawing.conditions import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from mcm_core.pipeline import MCMPipeline
 
 BASE = "mini"
@@ -36,6 +38,13 @@ def shipped(name: str) -> Path:
             "models of your own with --base and --modulator."
         )
     return folder
+
+
+def precision(dtype: str | None) -> torch.dtype | None:
+    """The torch name of one of `DTYPES`."""
+    import torch
+
+    return getattr(torch, dtype) if dtype else None
 
 
 def open_models(
@@ -73,5 +82,5 @@ def open_models(
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device {device!r:.40} here. Leave it out, or take cpu.") from error
-    frozen = Base.from_pretrained(base, dtype=getattr(torch, dtype) if dtype else None, device=place)
+    frozen = Base.from_pretrained(base, dtype=precision(dtype), device=place)
     return MCMPipeline(frozen, Modulator.from_pretrained(modulator) if modulator and not plain else None)

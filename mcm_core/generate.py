@@ -220,7 +220,8 @@ def _run(pipeline: MCMPipeline, request: Resolved) -> Result:
     from mcm_core.engine import Engine
     from mcm_core.pipeline import Result, Step
 
-    with tqdm(desc="Painting", unit="step", file=sys.stderr) as bar:
+    # Every step is told when it is done: whoever watches, a person or a program, knows where it stands.
+    with tqdm(desc="Painting", unit="step", file=sys.stderr, mininterval=0, miniters=1) as bar:
         for event in Engine(pipeline.paint, deadline_s=math.inf).generate(request):
             if isinstance(event, Step):
                 bar.total = event.total

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: a second thread is of no use to models this small, and
+# where another program wants its core, the first one waits for it at every operation
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 

@@ -1,12 +1,11 @@
 """A checkpoint is whole or it is not there: kills, full disks, damage, pruning."""
 
+import itertools
 import json
 import os
-import random
 import signal
-import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -184,51 +183,56 @@ def test_files_of_a_result_are_replaced_beside_others(tmp_path: Path) -> None:
     assert names(tmp_path) == ["mine.txt", "state"]
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint, save_checkpoint
+ACTS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
+"""The audit events of whatever opens, makes, removes or renames something on the disk."""
 
-folder = Path(sys.argv[1])
-latest = latest_checkpoint(folder)
-step = checkpoint_step(latest) + 1 if latest else 1
 
-def write(temporary):
-    for part in range(4):
-        with (temporary / f"part{part}").open("wb") as file:
-            for _ in range(16):
-                file.write(bytes([step % 256]) * 40_000)
-print("ready", flush=True)
-while True:
-    save_checkpoint(folder, step, write, keep=1)
-    step += 1
-"""
+def killed(save: Callable[[], object], moment: int) -> bool:
+    """Whether SIGKILL ended the process that ran `save`, sent before act number `moment` on the disk."""
+    child = os.fork()
+    if child:
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    acts = itertools.count()
+
+    def kill(event: str, details: object) -> None:
+        if event in ACTS and next(acts) == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        sys.addaudithook(kill)
+        save()
+    finally:
+        os._exit(0)
+
+
+def write_parts(step: int) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for part in ("a", "b", "c"):
+            for _ in range(3):
+                with (folder / part).open("ab") as file:
+                    file.write(bytes([step]) * 1000)
+
+    return write
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    """SIGKILL 20 times while saving without pause: the newest whole one loads and never goes back."""
-    moment = random.Random(7)
-    before, interrupted = 0, 0
-    for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(moment.uniform(0.0, 0.08))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        interrupted += any(path.name.startswith(".saving-") for path in tmp_path.iterdir())
-        latest = latest_checkpoint(tmp_path)
-        if latest is None:
-            assert before == 0
-            continue
-        step = checkpoint_step(latest)
-        assert step >= before
-        for part in range(4):
-            assert (latest / f"part{part}").read_bytes() == bytes([step % 256]) * 640_000
-        before = step
-    assert before > 0
-    assert interrupted > 0, "no kill fell into a save: the test shows nothing"
+    """Before each single act on the disk: the old or the new one is whole; the next save puts all right."""
+    found = []
+    for moment in itertools.count():
+        folder = tmp_path / str(moment)
+        save_checkpoint(folder, 1, write_parts(1))
+        if not killed(lambda folder=folder: save_checkpoint(folder, 2, write_parts(2), keep=1), moment):
+            break
+        latest = latest_checkpoint(folder)
+        assert latest is not None
+        found.append(checkpoint_step(latest))
+        assert {(latest / part).read_bytes() for part in "abc"} == {bytes([found[-1]]) * 3000}
+        save_checkpoint(folder, 3, write_parts(3), keep=1)
+        assert names(folder) == ["step-00000003"]
+    assert names(folder) == ["step-00000002"]
+    assert found == sorted(found)
+    assert found.count(1) >= 12, "ten acts write it, further ones sum it up and flush it"
+    assert found.count(2) >= 3, "some remove the old one"
 
 
 def test_a_path_that_is_no_checkpoint_is_told(tmp_path: Path) -> None:

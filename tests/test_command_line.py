@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from mcm_core.base import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.drawing.sketches import sketch_picture
+from mcm_core.modulator import Modulator
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.record import read_png, read_record
 from tests import tiny
@@ -87,8 +87,7 @@ class TestGenerate:
         assert (request.prompt, request.seeds, request.steps) == ("hills at dusk", (7,), 3)
         assert np.array_equal(request.conditions.maps[LABELS], LAYOUT)
         assert np.array_equal(request.conditions.maps[SKETCH], STROKES)
-        base = Base.from_pretrained(models[1])
-        made = MCMPipeline(base, tiny.build_modulator(base))(request)
+        made = MCMPipeline(Base.from_pretrained(models[1]), Modulator.from_pretrained(models[3]))(request)
         assert np.array_equal(np.asarray(Image.open("out.png")), made.images[0])
 
     @pytest.mark.parametrize(
@@ -323,16 +322,18 @@ class TestProcess:
         )
         # A shell that runs the tests in the background lets them, and what they start, ignore the signal.
         heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENVIRONMENT, preexec_fn=heed)
+        # The pipe is too small for all that the program has to say, so that it cannot end before the signal.
+        process = subprocess.Popen(
+            command, bufsize=0, stderr=subprocess.PIPE, pipesize=4096, env=ENVIRONMENT, preexec_fn=heed
+        )
         assert process.stderr is not None
-        os.set_blocking(process.stderr.fileno(), False)
-        seen, deadline = b"", time.monotonic() + 300
-        while b"1/150" not in seen.replace(b" ", b""):
-            assert process.poll() is None, seen
-            assert time.monotonic() < deadline
-            seen += process.stderr.read() or b""
-            time.sleep(0.02)
+        seen = b""
+        while b" 1/150 " not in seen:
+            told = process.stderr.read(64)
+            assert told, f"it ended before its first step: {seen!r}"
+            seen += told
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-        assert b"interrupted" in (process.stderr.read() or b"").splitlines()[-1]
+        _, rest = process.communicate()
+        assert process.returncode == 130
+        assert b"interrupted" in rest.splitlines()[-1]
         assert sorted(os.listdir()) == ["map.png", "photo.jpg", "sketch.png"]

@@ -20,8 +20,8 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-import app
 from demo import form, pictures, views
+from demo.app import parse
 from demo.examples import read_examples
 from demo.examples_from_landscapes import CHOSEN, write
 from demo.models import Job, Model, Models, open_models
@@ -42,7 +42,7 @@ from mcm_core.request import MAX_SEED, Request
 from tests import pages, tiny
 from tests.pages import canvas_value, halves, paced
 
-ROOT = Path(app.__file__).parent
+ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
 
 
@@ -462,7 +462,7 @@ def test_an_example_serves_every_model_that_has_its_classes() -> None:
 
 
 def test_importing_the_program_does_nothing() -> None:
-    code = "import app, sys; print(sorted({'gradio', 'torch', 'demo'} & set(sys.modules)))"
+    code = "import app, demo.app, sys; print(sorted({'gradio', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -476,10 +476,10 @@ def test_the_page_never_imports_torch_itself() -> None:
 
 
 def test_the_mini_model_is_the_default_and_other_models_come_without_its_modulator() -> None:
-    default = app.parse([])
+    default = parse([])
     (base,), (modulator,) = sources(default.base, default.modulator)
     assert (Path(base).name, Path(modulator).name) == ("mini", "mini-modulator")
-    other = app.parse(["--base", "some/base"])
+    other = parse(["--base", "some/base"])
     assert sources(other.base, other.modulator) == (["some/base"], [])
 
 

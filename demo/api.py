@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.errors import shown
+from demo.errors import readable
 from demo.fields import Choice, Flag, Number, Text
 from demo.form import STEPS
 from demo.models import Job, Model, Models
@@ -54,7 +54,7 @@ def add(models: Models, on_device: dict[str, Any]) -> None:
         outputs = [gr.File(label="picture"), gr.File(label="plain_picture"), gr.JSON(label="details")]
 
         def generate(*values: Any) -> Iterator[Output]:
-            with shown():
+            with readable():
                 given = dict(zip(fields, values, strict=True))
                 name = given.pop("model")
                 model = models[models.default.name if name is None else name]

@@ -17,7 +17,7 @@ FLOWERS = {
     "sunflowers": ("#ffcb1f", "#fbb01b"),
     "daisies": ("#ffffff", "#fff0b0"),
 }
-ROADS = {"grey": ("#959bab", "#747a8d"), "sandy": ("#e6cd9c", "#c7a06a")}
+ROADS = {"grey": ("#9ca3b6", "#7b8298"), "sandy": ("#f0d9a8", "#cfa872")}
 LAND = ("hill", "grass", "sand", "snow", "flowers")
 
 
@@ -226,18 +226,18 @@ def _rows(p: Painter, outline: Polygon, codes: tuple[str, ...]) -> None:
 def road(p: Painter, outline: Polygon, name: str | None = None, **where: np.ndarray) -> None:
     """A road in any outline, with darker edges."""
     light, dark = ROADS[name or p.pick(*ROADS)]
-    p.easel.fill(outline, p.lit(light, 0.05, 1.04), "road", foot=p.lit(light, 0, 0.95), **where)
-    p.easel.line(outline, 0.011, p.lit(dark, 0.05, 0.92), p.easel.last)
+    p.easel.fill(outline, p.lit(light, 0.05, 1.06), "road", foot=p.lit(light, 0, 0.97), **where)
+    p.easel.line(outline, 0.01, p.lit(dark, 0.05), p.easel.last)
 
 
 def road_ahead(p: Painter, top: float, x: float, width: float, straight: bool) -> None:
     """A road from (x, top) towards the viewer, `width` wide at the bottom, over land."""
-    land = p.easel.region(*LAND)
-    below = land[min(int((top + 0.08) * p.easel.size), p.easel.size - 1), int(np.clip(x, 0, 0.99) * 512)]
-    sandy = p.easel.labels[min(int((top + 0.05) * p.easel.size), 511), int(np.clip(x, 0, 0.99) * 512)]
-    if not below:
+    size, land = p.easel.size, p.easel.region(*LAND)
+    row, column = (int(np.clip(place, 0, 0.99) * size) for place in (top + 0.06, x))
+    if not land[row, column]:
         return
-    name = "grey" if p.easel.region("sand").any() and sandy == 9 else p.pick(*ROADS)
+    width = width * 1.35 if straight else width
+    name = "grey" if p.easel.region("sand")[row, column] else p.pick("grey", "sandy", "sandy")
     outline, since = shapes.road(p.rng, top, x, width, straight), p.easel.last_part
     road(p, outline, name, inside=land)
     if straight and name == "grey" and width > 0.16:

@@ -78,7 +78,12 @@ def _long(p: Painter, wall: str, roof: str) -> list[Part]:
     """Its eaves to the front: a broad wall under a sloping roof."""
     wide, high = p.rng.uniform(0.6, 0.8), p.rng.uniform(0.52, 0.66)
     top, chimney = high + p.rng.uniform(0.36, 0.5), p.rng.uniform(-0.4, 0.4)
-    slope = [(-wide - 0.13, -high + 0.04), (-wide + 0.2, -top), (wide - 0.2, -top), (wide + 0.13, -high + 0.04)]
+    slope = [
+        (-wide - 0.13, -high + 0.04),
+        (-wide + 0.2, -top),
+        (wide - 0.2, -top),
+        (wide + 0.13, -high + 0.04),
+    ]
     parts = [
         (shapes.box(chimney - 0.1, -top - 0.2, chimney + 0.1, -top + 0.1), p.lit(CHIMNEY)),
         (shapes.box(-wide, -high, wide, 0), p.lit(wall)),
@@ -100,7 +105,12 @@ def _cornered(p: Painter, wall: str, roof: str) -> list[Part]:
     apex = left + wide
     gable = [(left, 0), (left, -high), (apex, -peak), (middle, -high), (middle, 0)]
     top = [(apex - 0.06, -peak - 0.08), (end - 0.06, -peak - 0.08), (end + 0.14, -high + 0.1)]
-    strip = [(left - 0.14, -high + 0.08), (apex, -peak - 0.08), (apex, -peak + 0.14), (left + 0.06, -high + 0.08)]
+    strip = [
+        (left - 0.14, -high + 0.08),
+        (apex, -peak - 0.08),
+        (apex, -peak + 0.14),
+        (left + 0.06, -high + 0.08),
+    ]
     parts = [
         (shapes.box(0.35, -peak - 0.26, 0.55, -peak + 0.1), p.lit(CHIMNEY)),
         (shapes.box(middle - 0.02, -high, end, 0), p.lit(wall, 0, 0.8)),
@@ -110,7 +120,9 @@ def _cornered(p: Painter, wall: str, roof: str) -> list[Part]:
     ]
     parts += _door(p, left + wide, 0.42)
     parts += _window(p, (middle + end) / 2, -0.3, 0.13)
-    return parts if p.chance(0.5) else [(part * np.array([-1, 1], np.float32), colour) for part, colour in parts]
+    return (
+        parts if p.chance(0.5) else [(part * np.array([-1, 1], np.float32), colour) for part, colour in parts]
+    )
 
 
 def house_in(p: Painter, outline: Polygon) -> None:
@@ -165,7 +177,9 @@ def _lighthouse(p: Painter, x: float, y: float, height: float) -> tuple[str, ...
         air = p.easel.region("sky", "cloud", "mountain", "hill")
         for side in (-1, 1):
             for reach, opacity in ((0.5, 0.2), (1.0, 0.22)):
-                beam = shapes.polygon([(0, -0.86), (side * 2.5, -0.86 - 0.26 * reach), (side * 2.5, -0.86 + 0.26 * reach)])
+                beam = shapes.polygon(
+                    [(0, -0.86), (side * 2.5, -0.86 - 0.26 * reach), (side * 2.5, -0.86 + 0.26 * reach)]
+                )
                 p.easel.fill(shapes.moved(beam, x, y, height), rgb("#ffe9a0"), opacity=opacity, inside=air)
     trunk = shapes.polygon([(-0.16, 0), (0.16, 0), (0.1, -0.78), (-0.1, -0.78)])
     p.easel.fill(shapes.moved(trunk, x, y, height), p.lit("#fbf6ea"), "tower")

@@ -10,7 +10,9 @@ import numpy as np
 from .easel import IDS, Easel
 
 CLASS_OF: Mapping[str, str | None] = {
-    "sun": "sun", "moon": "sun", "stars": None, "clouds": "cloud", "mountains": "mountain", "hills": "hill",
+    "sky": "sky", "sun": "sun", "moon": "sun", "stars": None, "clouds": "cloud",
+    "mountains": "mountain", "hills": "hill",
+    "mountain": "mountain", "snowy hills": "snow",
     "forest": "forest", "trees": "forest", "lake": "water", "water": "water", "river": "water",
     "boat": "boat", "rowing boat": "boat", "house": "house", "meadow": "grass", "beach": "sand",
     "sand": "sand", "snow": "snow", "tree": "tree", "palm": "tree", "pine": "tree", "poplar": "tree",
@@ -62,6 +64,8 @@ def things(sightings: Sequence[Sighting], easel: Easel) -> tuple[Thing, ...]:
     """Those of which enough is left in sight, the same kinds together."""
     pixels = np.bincount(easel.parts.ravel(), minlength=len(easel.part_labels)) / easel.parts.size
     seen: dict[str, list[Thing]] = {}
+    if (easel.labels == IDS["sky"]).mean() > 0.05:
+        seen["sky"] = [Thing("sky")]
     for sighting in sightings:
         label = CLASS_OF[sighting.kind]
         parts = range(sighting.first, sighting.last + 1)

@@ -30,7 +30,7 @@ LOOKS: Mapping[str, Callable[[Painter, Polygon], object]] = {
 }
 """Landscapes are painted by these same functions, where they lie as in nature."""
 
-KINDS = {"cloud": "clouds", "mountain": "mountains", "hill": "hills", "grass": "meadow"}
+KINDS = {"cloud": "clouds", "hill": "hills", "grass": "meadow"}
 """What a caption calls a class; the sun is perhaps a moon, flowers say their own name."""
 
 

@@ -216,7 +216,8 @@ def _bare(p: Painter, x: float, y: float, height: float) -> None:
     """Trunk and branches in winter."""
     _trunk(p, x, y, height, 0.07, 0.7)
     for start, angle, reach in (
-        (0.36, -0.85, 0.36), (0.44, -2.25, 0.38), (0.58, -1.05, 0.36), (0.64, -2.0, 0.36), (0.66, -1.55, 0.34),
+        (0.36, -0.85, 0.36), (0.44, -2.25, 0.38), (0.58, -1.05, 0.36), (0.64, -2.0, 0.36),
+        (0.66, -1.55, 0.34),
     ):  # fmt: skip
         branch = shapes.polygon([(0, -0.034), (reach, -0.018), (reach, 0.018), (0, 0.034)])
         placed = shapes.moved(branch, x, y - start * height, height, angle)

@@ -34,7 +34,7 @@ def distance(p: Painter) -> None:
         count = int(p.rng.integers(1, 4))
         for index in range(count):
             _far_hill(p, distance=0.6 - 0.5 * index / count, lift=(count - index - 1) * 0.035)
-        p.saw("hills", where=("in the background",), since=since)
+        p.saw("snowy hills" if p.season.snowy_ground else "hills", where=("in the background",), since=since)
 
 
 def _range(p: Painter, distance: float, front: float) -> None:
@@ -44,7 +44,9 @@ def _range(p: Painter, distance: float, front: float) -> None:
     for x in p.rng.permutation(np.linspace(0, 1, peaks) + p.rng.uniform(-0.12, 0.12, peaks)):
         height = tall * p.rng.uniform(0.55, 1.0)
         foot = p.horizon + 0.02
-        _peak(p, float(x), foot, min(height, p.horizon - 0.05), float(height * p.rng.uniform(1, 1.9)), distance)
+        _peak(
+            p, float(x), foot, min(height, p.horizon - 0.05), float(height * p.rng.uniform(1, 1.9)), distance
+        )
 
 
 def _peak(p: Painter, x: float, foot: float, height: float, half: float, distance: float) -> None:
@@ -64,9 +66,7 @@ def _peak(p: Painter, x: float, foot: float, height: float, half: float, distanc
         _cap(p, left, right, spine, height * p.rng.uniform(0.28, 0.5), distance)
 
 
-def _cap(
-    p: Painter, left: Polygon, right: Polygon, spine: Polygon, depth: float, distance: float
-) -> None:
+def _cap(p: Painter, left: Polygon, right: Polygon, spine: Polygon, depth: float, distance: float) -> None:
     level = left[-1, 1] + depth
     up, down = left[left[:, 1] < level], right[right[:, 1] < level]
     if len(up) < 3 or len(down) < 3:
@@ -83,7 +83,7 @@ def big_mountain(p: Painter, x: float, foot: float, height: float, half: float) 
     """One mountain by itself, of any size anywhere."""
     since = p.easel.last_part
     _peak(p, x, foot, height, half, 0.15)
-    p.saw("mountains", since=since)
+    p.saw("mountain", since=since)
 
 
 def mountain(p: Painter, outline: Polygon) -> None:
@@ -99,7 +99,7 @@ def mountain(p: Painter, outline: Polygon) -> None:
         apex = np.array([x, start], np.float32)
         end = np.array([x + p.rng.uniform(-0.2, 0.1) * width / count, top + height], np.float32)
         ridge = shapes.zigzag(p.rng, apex, end, 3, 0.06 * height)
-        reach = x + 0.5 * width / count + 0.02
+        reach = x + 0.8 * width / count
         corner = [[reach, top + height]] if count > 1 else [[1.1, top + height], [1.1, start]]
         shaded = np.concatenate([ridge, np.array(corner, np.float32)])
         p.easel.fill(shaded, p.lit(code, 0.15, 0.78), foot=p.lit(code, 0.4, 0.84), inside=inside)
@@ -126,6 +126,8 @@ def hill(p: Painter, outline: Polygon, distance: float = 0.15, label: str = "hil
     flank = outline + np.array([0.012, min(0.022, 0.15 * height)], np.float32)
     light, dark = p.lit(code, distance, 1.02), p.lit(code, distance, 0.82)
     p.easel.fill(flank, light, foot=dark, inside=p.easel.last)
+    if height > 0.12:
+        _swaths(p, outline, p.lit(code, distance, 1.1), 0.3)
 
 
 def ground(p: Painter, line: Polygon, distance: float) -> str:
@@ -201,7 +203,9 @@ def _meadow(p: Painter, outline: Polygon, codes: tuple[str, ...]) -> None:
     while y < top + height:
         size = 0.0085 + 0.014 * (y - top) / max(height, 0.3)
         for x in np.arange(left + 1.6 * size * (row % 2), left + width, 3.2 * size):
-            dot = shapes.ellipse(*([x, y] + p.rng.normal(0, 0.3 * size, 2)), size, size * 0.82)
+            dot = shapes.ellipse(
+                x + p.rng.normal(0, 0.3 * size), y + p.rng.normal(0, 0.3 * size), size, size * 0.82
+            )
             spots[int(p.rng.integers(len(codes)))].append(dot[::3])
         y, row = y + 2.1 * size, row + 1
     for code, dots in zip(codes, spots, strict=True):
@@ -223,10 +227,10 @@ def _rows(p: Painter, outline: Polygon, codes: tuple[str, ...]) -> None:
                 p.easel.fill(row, p.lit(code, 0, shade), inside=inside)
 
 
-def road(p: Painter, outline: Polygon, name: str | None = None, **where: np.ndarray) -> None:
+def road(p: Painter, outline: Polygon, name: str | None = None, inside: np.ndarray | None = None) -> None:
     """A road in any outline, with darker edges."""
     light, dark = ROADS[name or p.pick(*ROADS)]
-    p.easel.fill(outline, p.lit(light, 0.05, 1.06), "road", foot=p.lit(light, 0, 0.97), **where)
+    p.easel.fill(outline, p.lit(light, 0.05, 1.06), "road", foot=p.lit(light, 0, 0.97), inside=inside)
     p.easel.line(outline, 0.01, p.lit(dark, 0.05), p.easel.last)
 
 

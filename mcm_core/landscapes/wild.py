@@ -125,7 +125,9 @@ def _strip(p: Painter, low: float, high: float) -> float:
     if p.light.stars and p.chance(0.7):
         sky.stars(p, level)
     line = shapes.smooth_ridge(p.rng, level, p.rng.uniform(0, 0.05), 2)
-    kinds = ("snow", "snow", "grass") if p.season.snowy_ground else ("grass", "grass", "hill", "sand", "flowers")
+    kinds = (
+        ("snow", "snow", "grass") if p.season.snowy_ground else ("grass", "grass", "hill", "sand", "flowers")
+    )
     paint(p, shapes.below(line, 1.05), p.pick(*kinds))
     return level
 
@@ -184,7 +186,11 @@ def _thing(p: Painter, kind: str, x: float, y: float, size: float, turn: float =
     elif p.chance(0.5):
         terrain.big_mountain(p, x, y, size * p.rng.uniform(0.7, 1.2), size)
     else:
-        paint(p, shapes.polygon([(x - size, y), (x + p.rng.normal(0, 0.1), y - size), (x + size, y)]), "mountain")
+        paint(
+            p,
+            shapes.polygon([(x - size, y), (x + p.rng.normal(0, 0.1), y - size), (x + size, y)]),
+            "mountain",
+        )
 
 
 def _crowd(p: Painter) -> None:

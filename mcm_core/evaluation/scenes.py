@@ -21,8 +21,6 @@ from mcm_core.training.freehand import unpaint
 REFERENCE = HELD_OUT + 1_000_000
 """The reference renders of the Frechet distance start here: none of them is a scene that is drawn."""
 
-NAMED = 5
-
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -65,7 +63,7 @@ def scenes(count: int, style: str, size: Size, first: int = HELD_OUT) -> list[He
 
 
 def prompt(scene: Scene, style: str, random: np.random.Generator) -> str:
-    """A caption that says style, season and time, so that each can be looked for."""
+    """A caption that says style, season and time, so that each can be looked for, and the things in sight."""
     return captions.caption(style, scene.time, scene.season, scene.things, random, said=1.0)
 
 

@@ -62,7 +62,7 @@ def caption(
         words for words in (TIMES[time], SEASONS[season] if season else None) if words and rng.random() < said
     ]
     kept = [thing for thing in things if rng.random() < (said if thing.kind != "sky" else 0.06)]
-    most = 6 if said >= 1 else int(rng.choice([1, 1, 2, 2, 3, 4, 5]))
+    most = 6 if said >= 1 else int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
     shown = [kept[index] for index in rng.permutation(len(kept))][:most]
     order = [when[index] for index in rng.permutation(len(when))]
     form = _FORMS[int(rng.integers(len(_FORMS)))]

@@ -162,7 +162,7 @@ def _giant(p: Painter) -> None:
     _thing(p, kind, float(x), y, size, float(turn))
 
 
-_GIANTS = ("house", "house", "boat", "tree", "tower", "balloon", "sun", "mountain", "bridge")
+_GIANTS = ("house", "boat", "boat", "tree", "tower", "balloon", "sun", "mountain", "bridge", "bridge")
 
 
 def _thing(p: Painter, kind: str, x: float, y: float, size: float, turn: float = 0.0) -> None:
@@ -195,7 +195,10 @@ def _thing(p: Painter, kind: str, x: float, y: float, size: float, turn: float =
 
 def _crowd(p: Painter) -> None:
     """Two to five of one thing: suns, houses, trees, boats, balloons, towers."""
-    count, kind = int(p.rng.integers(2, 6)), p.pick("sun", "house", "tree", "boat", "balloon", "tower")
+    count, kind = (
+        int(p.rng.integers(2, 6)),
+        p.pick("sun", "house", "tree", "boat", "boat", "balloon", "tower"),
+    )
     level, size = _strip(p, 0.45, 0.9), p.rng.uniform(0.7, 1.0) / count
     if kind == "boat":
         paint(p, shapes.box(-0.05, level, 1.05, 1.05), "water")

@@ -19,6 +19,7 @@ __all__ = ["SEASONS", "STYLES", "THINGS", "TIMES", "Prompt", "caption", "prompts
 
 Rng = np.random.Generator
 
+DARK = "dark"
 LONGEST = 36  # words and signs: the embedded base reads 38
 ABOVE = frozenset({"sky", "sun", "moon", "stars", "clouds"})
 WATERS = frozenset({"lake", "water", "river"})
@@ -27,7 +28,7 @@ LANDS = frozenset(
 )
 BROAD = (LANDS | WATERS | {"beach", "sand", "snow", "snowy hills"}) - {"house", "tree", "road", "path"}
 FOR_BROAD = frozenset({"golden", "orange", "purple", "violet", "grey", "gray", "bright", "dark"})
-FOR_LAND = frozenset({"snowy", "snow covered", "dry", "arid"})
+FOR_LAND = frozenset({"snowy", "snow covered", "dry", "arid", "frosty"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a caption is about to say, in random order. `kinds` are all that can be seen, said or not."""
+    """What a caption is about to say, in random order.
+
+    `kinds` are all that can be seen, said or not, and `DARK` at dusk and by night.
+    """
 
     when: tuple[Words, ...]
     shown: tuple[Thing, ...]
@@ -67,7 +71,7 @@ def caption(
     order = [when[index] for index in rng.permutation(len(when))]
     form = _FORMS[int(rng.integers(len(_FORMS)))]
     while True:
-        told = _Told(tuple(order), tuple(shown), frozenset(thing.kind for thing in things))
+        told = _Told(tuple(order), tuple(shown), _kinds(things, time))
         text = _tidy(form(told, style, rng))
         if len(re.findall(r"\w+|[^\w\s]", text)) <= LONGEST:
             return text
@@ -86,7 +90,7 @@ def prompts(seeds: Iterable[int], styles: Sequence[str] = tuple(STYLES)) -> Iter
         around = (Thing("sky"), *((Thing("snow"),) if season == "winter" else ()))
         order = tuple(things[index] for index in rng.permutation(len(things)))
         when = [(TIMES[time], SEASONS[season])[index] for index in rng.permutation(2)]
-        seen = frozenset(thing.kind for thing in (*things, *around))
+        seen = _kinds((*things, *around), time)
         text = _FORMS[int(rng.integers(len(_FORMS)))](_Told(tuple(when), order, seen), style, rng)
         yield Prompt(_tidy(text), time, season, style, things)
 
@@ -127,14 +131,19 @@ def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio8' else 'a'} {noun}"
 
 
+def _kinds(things: Sequence[Thing], time: str) -> frozenset[str]:
+    return frozenset([*(thing.kind for thing in things), *((DARK,) if time in ("dusk", "night") else ())])
+
+
 def _fitting(options: Sequence[str], kinds: frozenset[str]) -> list[str]:
-    """Those that tell of no moon, stars, snow or sky where there is none, nor of a clear sky with clouds."""
+    """Those that tell of no moon, stars, snow or sky where there is none, of a clear sky with clouds, of day by night."""
     needs = (("moon", {"moon"}), ("star", {"stars"}), ("sky", {"sky"}), ("snow", {"snow", "snowy hills"}))
     return [
         text
         for text in options
         if not any(word in text and not needed & kinds for word, needed in needs)
         and not ("clear" in text and "clouds" in kinds)
+        and not (text.endswith(" day") and DARK in kinds)
     ]
 
 

@@ -136,7 +136,7 @@ def _kinds(things: Sequence[Thing], time: str) -> frozenset[str]:
 
 
 def _fitting(options: Sequence[str], kinds: frozenset[str]) -> list[str]:
-    """Those that tell of no moon, stars, snow or sky where there is none, of a clear sky with clouds, of day by night."""
+    """Those that fit: no moon, stars, snow or sky where there is none, no clear sky with clouds, no day by night."""
     needs = (("moon", {"moon"}), ("star", {"stars"}), ("sky", {"sky"}), ("snow", {"snow", "snowy hills"}))
     return [
         text

@@ -24,8 +24,8 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 class Light:
     """One time of day or weather. Colours are "#rrggbb"; `light` multiplies every lit surface.
 
-    `veil` is the share of haze over what is near, `haze_strength` over what is far away. `vivid` multiplies the
-    saturation of lit surfaces.
+    `veil` is the share of haze over what is near, `haze_strength` over what is far away; `vivid` multiplies
+    the saturation of lit surfaces.
     """
 
     sky: tuple[str, str, str]
@@ -121,7 +121,7 @@ SEASONS: Mapping[str, Season] = {
         ("#ea6a2a", "#f4a92a", "#cf3f2b", "#e0872b"), 0.3, 0.12,
     ),
     "winter": Season(
-        "#a9cbb8", "#c0dcc6", "#2f6a6b", "#6a80a3", "#e2dccb", "#f6faff",
+        "#97cbb0", "#b4dfba", "#2f6a6b", "#6a80a3", "#e2dccb", "#f6faff",
         ("#3d7672", "#e4eef6", "#54888a"), 0.8, 0.85, snowy_ground=True,
     ),
     "desert": Season(

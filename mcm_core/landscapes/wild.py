@@ -27,8 +27,8 @@ NAMES = tuple(kind.name for kind in CLASSES)
 def scene(p: Painter) -> None:
     """One of several kinds of composition."""
     kinds = (
-        _bands, _bands, _checkers, _emblem, _emblem, _emblem, _strokes, _strokes, _painted, _painted, _painted,
-        _childish, _childish, _childish, _giant, _giant, _giant, _crowd, _crowd,
+        _bands, _bands, _checkers, _emblem, _emblem, _emblem, _strokes, _strokes,
+        _painted, _painted, _painted, _childish, _childish, _childish, _giant, _giant, _giant, _crowd, _crowd,
     )  # fmt: skip
     kinds[int(p.rng.integers(len(kinds)))](p)
 
@@ -121,7 +121,7 @@ def _strokes(p: Painter) -> None:
 
 
 def _painted(p: Painter) -> None:
-    """A landscape as a person paints its map: each class a patch of a few strokes, roughly where it belongs."""
+    """A landscape as a person paints its map: each class a patch of strokes, roughly where it belongs."""
     _background(p, "sky")
     level = p.rng.uniform(0.4, 0.75)
     p.horizon = level

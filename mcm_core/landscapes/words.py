@@ -42,8 +42,8 @@ TIMES: Mapping[str, Words] = {
     "day": Words(
         (
             "at noon", "on a sunny day", "by day", "under a clear blue sky", "in daylight",
-            "under a blue sky",
-            "in bright sunshine", "on a clear day", "at midday", "during the day", "in the sunshine", "in the afternoon",
+            "under a blue sky", "in the afternoon",
+            "in bright sunshine", "on a clear day", "at midday", "during the day", "in the sunshine",
         ),
         ("sunny", "sunlit", "bright", "daytime", "midday"),
         ("a sunny day", "noon", "a clear day", "midday", "blue sky", "sunshine", "a bright day", "daylight"),
@@ -77,8 +77,8 @@ TIMES: Mapping[str, Words] = {
     "overcast": Words(
         (
             "on a cloudy day", "under a grey sky", "on an overcast day", "in dull weather",
-            "under a gray sky",
-            "under a cloudy sky", "in cloudy weather", "in grey weather", "on a gloomy day", "under an overcast sky",
+            "under a gray sky", "in grey weather",
+            "under a cloudy sky", "in cloudy weather", "on a gloomy day", "under an overcast sky",
         ),
         ("cloudy", "overcast", "grey", "gray", "gloomy"),
         ("a cloudy day", "an overcast day", "grey weather", "a grey sky", "a gloomy day", "overcast weather"),

@@ -20,6 +20,7 @@ __all__ = ["SEASONS", "STYLES", "THINGS", "TIMES", "Prompt", "caption", "prompts
 Rng = np.random.Generator
 
 DARK = "dark"
+TERSE = 0.12  # of the captions are a few words without articles
 LONGEST = 36  # words and signs: the embedded base reads 38
 ABOVE = frozenset({"sky", "sun", "moon", "stars", "clouds"})
 WATERS = frozenset({"lake", "water", "river"})
@@ -62,14 +63,16 @@ def caption(
     `said` is the share of time, season and things that is told; at 1 all of them, up to six things. A
     season of None is not told: the picture does not show it.
     """
+    terse = said < 1 and rng.random() < TERSE
+    said = said / 2 if terse else said
     when = [
         words for words in (TIMES[time], SEASONS[season] if season else None) if words and rng.random() < said
     ]
     kept = [thing for thing in things if rng.random() < (said if thing.kind != "sky" else 0.06)]
-    most = 6 if said >= 1 else int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
+    most = 6 if said >= 1 else 1 if terse else int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
     shown = [kept[index] for index in rng.permutation(len(kept))][:most]
     order = [when[index] for index in rng.permutation(len(when))]
-    form = _FORMS[int(rng.integers(len(_FORMS)))]
+    form = _short if terse else _FORMS[int(rng.integers(len(_FORMS)))]
     while True:
         told = _Told(tuple(order), tuple(shown), _kinds(things, time))
         text = _tidy(form(told, style, rng))
@@ -136,7 +139,7 @@ def _kinds(things: Sequence[Thing], time: str) -> frozenset[str]:
 
 
 def _fitting(options: Sequence[str], kinds: frozenset[str]) -> list[str]:
-    """Those that fit: no moon, stars, snow or sky where there is none, no clear sky with clouds, no day by night."""
+    """Those that are true: without a moon no moonlight, with clouds no clear sky, by night no day."""
     needs = (("moon", {"moon"}), ("star", {"stars"}), ("sky", {"sky"}), ("snow", {"snow", "snowy hills"}))
     return [
         text

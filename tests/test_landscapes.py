@@ -298,7 +298,10 @@ class TestCaptions:
             assert not words_of(self.said(seed, time=time)) & others
 
     def test_a_season_that_does_not_show_is_not_said(self) -> None:
-        seasons = {word for words in captions.SEASONS.values() for word in names(words)} - {"snow", "landscape"}
+        seasons = {word for words in captions.SEASONS.values() for word in names(words)} - {
+            "snow",
+            "landscape",
+        }
         for seed in range(200):
             assert not words_of(self.said(seed, season=None)) & (seasons - names(captions.TIMES["sunset"]))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .facts import Thing
+from .facts import CLASS_OF, Thing
 from .words import COUNTS, NAMELESS, SEASONS, STYLES, THINGS, TIMES, TRAITS, Words
 
 __all__ = ["SEASONS", "STYLES", "THINGS", "TIMES", "Prompt", "caption", "prompts", "vocabulary"]
@@ -70,9 +70,10 @@ def caption(
     ]
     kept = [thing for thing in things if rng.random() < (said if thing.kind != "sky" else 0.06)]
     most = 6 if said >= 1 else 1 if terse else int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
-    shown = [kept[index] for index in rng.permutation(len(kept))][:most]
+    shown = _different([kept[index] for index in rng.permutation(len(kept))])[:most]
     order = [when[index] for index in rng.permutation(len(when))]
     form = _short if terse else _FORMS[int(rng.integers(len(_FORMS)))]
+    shown = shown[: int(rng.integers(1, 3))] if form is _short and said < 1 else shown
     while True:
         told = _Told(tuple(order), tuple(shown), _kinds(things, time))
         text = _tidy(form(told, style, rng))
@@ -132,6 +133,12 @@ def _bare(text: str) -> str:
 
 def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio8' else 'a'} {noun}"
+
+
+def _different(things: Sequence[Thing]) -> list[Thing]:
+    """Of several kinds of flowers the first: "flowers" twice would be odd."""
+    blooming = [thing for thing in things if CLASS_OF[thing.kind] == "flowers"]
+    return [thing for thing in things if thing not in blooming[1:]]
 
 
 def _kinds(things: Sequence[Thing], time: str) -> frozenset[str]:

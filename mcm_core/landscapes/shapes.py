@@ -7,6 +7,9 @@ import numpy as np
 
 Polygon = np.ndarray  # (n, 2) float32
 
+_ANGLES = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1).astype(np.float32)
+
 
 def polygon(points: list[tuple[float, float]]) -> Polygon:
     return np.asarray(points, np.float32)
@@ -77,8 +80,7 @@ def blob(
 
 
 def disc(x: float, y: float, radius: float) -> Polygon:
-    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1).astype(np.float32)
+    return CIRCLE * np.float32(radius) + np.array([x, y], np.float32)
 
 
 def cloud(rng: np.random.Generator, x: float, y: float, width: float) -> Polygon:

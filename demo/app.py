@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from mcm_core.models import BASE, DTYPES, MODULATOR, SEGMENTER, precision, shipped
+from mcm_core.models import add_options
 
 DELIVERY_S, DOWNLOAD_S = 30.0, 2.0
 """Seconds that the last events may take to their readers, and that these then have for their files."""
@@ -33,11 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     from .ui import build_ui, launch_options
 
     opened = open_models(
-        options.base,
-        options.modulator,
-        options.segmenter,
-        dtype=precision(options.dtype),
-        device=options.device,
+        options.base, options.modulator, options.segmenter, device=options.device, dtype=options.dtype
     )
     models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
     demo = build_ui(models)
@@ -71,8 +67,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--segmenter", help="folder of a network that reads pictures again, for the first model"
     )
-    parser.add_argument("--device", help="cuda, cpu, ...; by default CUDA where there is one")
-    parser.add_argument("--dtype", choices=DTYPES, help="precision of the base")
+    add_options(parser)
     parser.add_argument(
         "--host", help="address to listen at (default: this machine only, or GRADIO_SERVER_NAME)"
     )
@@ -81,10 +76,4 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--max-waiting", type=int, default=16, help="requests in line before more are refused"
     )
     parser.add_argument("--deadline", type=float, default=300.0, help="seconds that one request may run")
-    options = parser.parse_args(arguments)
-    if options.base is None:
-        options.base = [str(shipped(BASE))]
-        options.modulator = [str(shipped(MODULATOR))] if options.modulator is None else options.modulator
-        options.segmenter = options.segmenter or str(shipped(SEGMENTER))
-    options.modulator = options.modulator or []
-    return options
+    return parser.parse_args(arguments)

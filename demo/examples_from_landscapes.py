@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, to_canvas
+from mcm_core.drawing.canvas_value import to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT, example
 
@@ -31,7 +32,7 @@ def write(folder: Path = FOLDER) -> None:
         made = example(HELD_OUT + scene)
         maps = {LABELS: made.labels, SKETCH: made.sketch}
         drawing = to_canvas(Conditions({layer: maps[layer] for layer in layers}))
-        names = [one.name for one in CLASSES] if LABELS in layers else []
+        names = [label.name for label in CLASSES] if LABELS in layers else []
         content = {"title": title, "prompt": prompt, "classes": names, "drawing": drawing}
         name = f"{position}-{title.lower().replace(' ', '-')}.json"
         (folder / name).write_text(json.dumps(content) + "\n", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import numpy as np
 from demo.models import Model, Models
 from demo.ui import build_ui, launch_options
 from mcm_core import Base, MCMPipeline, Modulator
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, to_canvas
+from mcm_core.drawing.canvas_value import to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.pipeline import Step
 from mcm_core.record import Origin
-from mcm_core.request import Request
+from mcm_core.request import Resolved
 from tests import tiny
 from tests.browser import served
 
@@ -45,15 +46,15 @@ class Paced(MCMPipeline):
         self.pause_s = 0.0
         self.gate = threading.Semaphore(OPEN)
         self.fault: Callable[[], None] = lambda: None
-        self.begun: list[Request] = []
+        self.begun: list[Resolved] = []
         self.active = self.most_active = self.steps = 0
 
-    def stream(self, request: Request, should_stop: Callable[[], bool] | None = None) -> Iterator[Step]:
+    def paint(self, request: Resolved, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
         self.begun.append(request)
         self.active += 1
         self.most_active = max(self.most_active, self.active)
         try:
-            for step in super().stream(request, should_stop):
+            for step in super().paint(request, should_stop):
                 time.sleep(self.pause_s)
                 assert self.gate.acquire(timeout=PATIENCE_S), "the test forgot to let the step go"
                 self.steps += 1
@@ -77,14 +78,8 @@ class Paced(MCMPipeline):
         self.begun, self.most_active, self.steps = [], 0, 0
 
 
-def model(
-    base: Base,
-    modulator: Modulator | None,
-    name: str = "tiny",
-    segment: Any = None,
-    notes: Sequence[str] = (),
-) -> Model:
-    return Model(name, Paced(base, modulator), Origin.of(base, modulator), tuple(notes), segment)
+def model(base: Base, modulator: Modulator | None, name: str = "tiny", segment: Any = None) -> Model:
+    return Model(name, Paced(base, modulator), Origin.of(base, modulator), segment)
 
 
 def paced(models: Models, name: str = "tiny") -> Paced:

@@ -13,11 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTokenizer
 
 from mcm_core.landscapes import render
+from mcm_core.mini import base as base_training
 from mcm_core.mini.autoencoder import build_autoencoder
 from mcm_core.mini.denoiser import build_unet
 from mcm_core.mini.text import CONTEXT, build_text_encoder, learn_tokenizer
-from mcm_core.training import base as base_training
-from mcm_core.training.loop import fit, learning_rate_scale
+from mcm_core.training.fit import Schedule, TrainingError, train
 from mcm_core.training.optimiser import Optimiser
 
 CAPTIONS = [render.example(seed).text for seed in range(40)]
@@ -96,9 +96,10 @@ def regression(model: nn.Module, seen: list[int] | None = None, stop_at: int = -
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nearly_nothing() -> None:
-    scales = [learning_rate_scale(step, 1000) for step in range(1000)]
-    assert scales[0] == 0.01
-    assert scales[99:600] == [1.0] * 501
+    schedule = Schedule(1000)
+    scales = [schedule.scale(step) for step in range(1000)]
+    assert scales[0] == 1 / 101
+    assert scales[100:600] == [1.0] * 500
     assert 0 < scales[-1] < 0.01
     assert all(a >= b for a, b in pairwise(scales[600:]))
 
@@ -126,7 +127,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(matrices: bool, tmp_pat
     def run(out: Path, stop_at: int = -1) -> nn.Module:
         model = network()
         loss = regression(model, [], stop_at)
-        return fit(model, loss, steps=12, out=out, lr=1e-2, matrices=matrices, save_seconds=0)
+        return train(model, loss, steps=12, out=out, lr=1e-2, matrices=matrices, save_seconds=0)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -140,15 +141,17 @@ def test_it_learns(tmp_path: Path) -> None:
     model = network()
     loss = regression(model)
     before = loss(torch.Generator().manual_seed(1)).item()
-    average = fit(model, loss, steps=200, out=tmp_path, lr=1e-2, matrices=False, ema_decay=0.9)
+    average = train(model, loss, steps=200, out=tmp_path, lr=1e-2, matrices=False, ema=0.9)
     assert regression(average)(torch.Generator().manual_seed(1)).item() < 0.3 * before
 
 
 def test_a_loss_that_stays_infinite_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="not finite 20 times"):
-        fit(
-            network(),
-            lambda _: torch.tensor(float("nan")),
+    model = network()
+    loss = regression(model)
+    with pytest.raises(TrainingError, match="not finite 10 steps in a row"):
+        train(
+            model,
+            lambda generator: loss(generator) * float("nan"),
             steps=100,
             out=tmp_path,
             lr=1e-2,

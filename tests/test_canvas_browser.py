@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from demo.canvas import Canvas, dropped_file
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass, to_canvas
+from mcm_core.drawing.canvas_value import to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass
 from tests.browser import AGAIN_WHEN_LATE, Drawer, colors_of, served, wait_until
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from demo import canvas as component
-from mcm_core.drawing.conditions import decode_runs, encode_runs
+from mcm_core.drawing.canvas_value import decode_runs, encode_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -4,12 +4,14 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mcm_core.training import checkpoints
 from mcm_core.training.checkpoints import (
     checkpoint_step,
     is_complete,
@@ -73,6 +75,68 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_rubbish(tmp_path: Path) ->
     latest = latest_checkpoint(tmp_path)
     assert latest is not None
     assert read_number(latest) == 1
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from mcm_core.training.checkpoints import save_checkpoint
+
+tensors = {"a": torch.zeros(100_000)}
+ways = {
+    "torch": lambda folder: torch.save(tensors, folder / "state.pt"),
+    "safetensors": lambda folder: save_file(tensors, folder / "a.safetensors"),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    save_checkpoint(Path(sys.argv[1]), 2, ways[sys.argv[2]])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("way", ["torch", "safetensors"])
+def test_a_write_that_torch_or_safetensors_cannot_finish_is_an_os_error(tmp_path: Path, way: str) -> None:
+    save_checkpoint(tmp_path, 1, write_number(1))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), way], capture_output=True, text=True, check=True
+    )
+    assert "cannot be written to" in done.stdout
+    assert names(tmp_path) == ["step-00000001"]
+
+
+def test_other_errors_of_what_writes_pass_through(tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        save_checkpoint(tmp_path, 1, write)
+    assert names(tmp_path) == []
+
+
+def test_saving_flushes_by_the_rules_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder can be opened there, and only a handle for writing can be flushed."""
+    import fcntl
+
+    real_open, real_fsync, flushed = os.open, os.fsync, []
+
+    def windows_open(path: Path, flags: int) -> int:
+        assert not Path(path).is_dir()
+        return real_open(path, flags)
+
+    def windows_fsync(handle: int) -> None:
+        assert fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        flushed.append(handle)
+        real_fsync(handle)
+
+    monkeypatch.setattr(checkpoints, "_FOLDERS_FLUSH", False)
+    monkeypatch.setattr(checkpoints.os, "open", windows_open)
+    monkeypatch.setattr(checkpoints.os, "fsync", windows_fsync)
+    checkpoints.write_folder(tmp_path / "made", write_number(1))
+    assert len(flushed) == 2  # the file and its manifest
+    assert is_complete(tmp_path / "made")
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])

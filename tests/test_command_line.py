@@ -85,7 +85,6 @@ class TestGenerate:
         assert "3/3" in told.err, "the progress bar"
         request = read_png("out.png")
         assert (request.prompt, request.seeds, request.steps) == ("hills at dusk", (7,), 3)
-        assert request.conditions is not None
         assert np.array_equal(request.conditions.maps[LABELS], LAYOUT)
         assert np.array_equal(request.conditions.maps[SKETCH], STROKES)
         made = MCMPipeline(Base.from_pretrained(models[1]), Modulator.from_pretrained(models[3]))(request)
@@ -160,7 +159,6 @@ class TestGenerate:
         assert told.code == 0
         assert "note: Read as a photo" in told.err
         request = read_png("out.png")
-        assert request.conditions is not None
         assert list(request.conditions.maps) == [SKETCH]
         assert 0 <= request.seeds[0] < 2**32, "without --seed a random one is drawn and written down"
 
@@ -263,7 +261,7 @@ class TestErrors:
         def no_memory(*arguments: object) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(MCMPipeline, "stream", no_memory)
+        monkeypatch.setattr(MCMPipeline, "paint", no_memory)
         told = Told(capsys, "generate", "--out", "a.png", *models)
         assert told.code == 1
         assert "not enough memory" in told.err.splitlines()[-1]

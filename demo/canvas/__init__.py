@@ -1,27 +1,22 @@
 """The drawing component: a label map with a sketch over it, painted in the browser with exact class ids.
 
-The value is the canvas value of `mcm_core.drawing.conditions`. The JavaScript beside this file is plain and
-has no build step; its files are joined in the order of `_SCRIPTS` and share one scope.
+The browser's value is that of `mcm_core.drawing.canvas_value`; handlers are given `Conditions`. The
+JavaScript beside this file is plain and has no build step; its files are joined in the order of `_SCRIPTS`
+and share one scope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from mcm_core.drawing.conditions import (
-    LABELS,
-    SKETCH,
-    Conditions,
-    InputError,
-    LabelClass,
-    from_canvas,
-    to_canvas,
-)
+from mcm_core.drawing.canvas_value import LAYERS, from_canvas, to_canvas
+from mcm_core.drawing.conditions import Conditions, InputError, LabelClass
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("raster.js", "drawing.js", "editor.js", "stage.js", "panel.js", "input.js", "main.js")
@@ -54,13 +49,13 @@ class Canvas(gr.HTML):
         *,
         width: int = 256,
         height: int = 256,
-        layers: Sequence[str] = (LABELS, SKETCH),
+        layers: Sequence[str] = LAYERS,
         storage_key: str | None = "drawing",
         label: str = "Drawing",
         **kwargs: Any,
     ) -> None:
         # Set as attributes too: gr.HTML takes any name that the script quotes for an event.
-        self.classes = [{"name": one.name, "color": one.color} for one in _label_classes(classes)]
+        self.classes = [asdict(label_class) for label_class in _label_classes(classes)]
         self.width = width
         self.height = height
         self.layers = list(layers)
@@ -80,26 +75,23 @@ class Canvas(gr.HTML):
             **kwargs,
         )
 
-    def preprocess(self, payload: Any) -> Any:
-        """The canvas value as the browser sent it, checked; None where nothing was ever drawn.
+    def preprocess(self, payload: Any) -> Conditions:  # type: ignore[override]
+        """The drawing that the browser sent, empty where nothing was ever drawn.
 
         Raises:
             gr.Error: whatever `from_canvas` refuses.
         """
-        return self._checked(payload) if payload else None
-
-    def postprocess(self, value: Any) -> Any:
-        """The same for values on their way to the browser; `Conditions` are turned into a canvas value."""
-        if isinstance(value, Conditions):
-            return to_canvas(value, (self.height, self.width))
-        return self._checked(value) if value else None
-
-    def _checked(self, value: Any) -> dict[str, Any]:
         try:
-            from_canvas(value, _label_classes(self.classes))
+            return from_canvas(payload, _label_classes(self.classes)) if payload else Conditions()
         except InputError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return dict(value)
+
+    def postprocess(self, value: Any) -> Any:
+        """The canvas value of a drawing. A canvas value stays as it is, if it can be read."""
+        if isinstance(value, Conditions):
+            return to_canvas(value, (self.height, self.width))
+        self.preprocess(value)
+        return dict(value) if value else None
 
     def api_info(self) -> dict[str, Any]:
         runs = {"type": "string", "description": 'row-major runs "IDxCOUNT,..."; "" where nothing is drawn'}
@@ -133,5 +125,6 @@ def dropped_file(event: gr.EventData) -> Path:
 
 def _label_classes(classes: Sequence[LabelClass | Mapping[str, str]]) -> tuple[LabelClass, ...]:
     return tuple(
-        one if isinstance(one, LabelClass) else LabelClass(one["name"], one["color"]) for one in classes
+        entry if isinstance(entry, LabelClass) else LabelClass(entry["name"], entry["color"])
+        for entry in classes
     )

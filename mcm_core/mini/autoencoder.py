@@ -9,7 +9,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcm_core.training.loop import fit
+from mcm_core.evaluation.segmenter import to_signed
+from mcm_core.training.fit import train
+from mcm_core.training.precision import AUTO, autocast
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -48,7 +50,7 @@ def crops(pictures: Tensor, size: int, batch: int, generator: torch.Generator) -
         for n, (y, x) in zip(which.tolist(), corner.tolist(), strict=True)
     ]
     out = torch.stack([each.flip(1) if m else each for each, m in zip(cut, mirrored.tolist(), strict=True)])
-    return out.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return to_signed(out)
 
 
 def train_autoencoder(
@@ -60,11 +62,11 @@ def train_autoencoder(
 
     def loss(generator: torch.Generator) -> Tensor:
         images = crops(pictures, size, batch, generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(pictures.device, AUTO):
             latents = model.encode(images).latent_dist.mean
             noisy = latents + 0.03 * torch.randn(latents.shape, generator=generator)
             output = model.decode(noisy).sample
         spread = (latents.float().square().mean() - 1).square()
         return reconstruction_loss(output.float(), images) + 0.01 * spread
 
-    return fit(model, loss, steps=steps, out=out, lr=lr, matrices=True)
+    return train(model, loss, steps=steps, out=out, lr=lr, matrices=True)

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from mcm_core.drawing.conditions import InputError
-from mcm_core.training.loop import spent
+from mcm_core.training.fit import spent
+from mcm_core.training.precision import AUTO, autocast
 
 from .autoencoder import train_autoencoder
 from .base_card import Stage, write_card
@@ -56,7 +57,7 @@ def encode_all(
     chunks = []
     for start in tqdm(range(0, len(rows), batch), "latents"):
         images = _signed(read_pictures(folder, rows[start : start + batch]))
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(images.device, AUTO):
             chunks.append(autoencoder.encode(images).latent_dist.mode().float())
     latents = torch.cat(chunks)
     autoencoder.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))

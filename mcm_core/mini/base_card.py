@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from mcm_core.evaluation.cases import GUIDANCE
+from mcm_core.evaluation.segmenter import to_signed
 from mcm_core.landscapes.captions import STYLES
 from mcm_core.landscapes.render import HELD_OUT, example
 from mcm_core.training.card import machine, table
@@ -34,8 +35,8 @@ class Stage:
 def psnr(autoencoder: AutoencoderKL, styles: tuple[str, ...]) -> float:
     """Mean over held-out renders of the peak signal-to-noise ratio in decibels, after encode and decode."""
     renders = np.stack([example(HELD_OUT + seed, styles).picture for seed in range(HELD_OUT_COUNT)])
-    pictures = torch.from_numpy(renders).permute(0, 3, 1, 2).float() / 127.5 - 1
-    ratios = [_psnr(autoencoder, each[None]) for each in pictures]
+    pictures = to_signed(torch.from_numpy(renders))
+    ratios = [_psnr(autoencoder, picture[None]) for picture in pictures]
     return float(np.mean(ratios))
 
 

@@ -50,8 +50,12 @@ def build_ui(models: Models) -> gr.Blocks:
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
-def launch_options() -> dict[str, Any]:
-    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`."""
+def launch_options(*middleware: Any) -> dict[str, Any]:
+    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
+
+    Args:
+        middleware: further ASGI middleware, callables of an application.
+    """
     return {
         "theme": theme(),
         "css": CSS,
@@ -67,7 +71,7 @@ def launch_options() -> dict[str, Any]:
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
-            "middleware": [Middleware(Unserved)],
+            "middleware": [Middleware(Unserved), *map(Middleware, middleware)],
         },
         "max_file_size": "20mb",
         "max_threads": 80,

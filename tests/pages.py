@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -22,19 +23,31 @@ from mcm_core.request import Resolved
 from tests import tiny
 from tests.browser import served
 
+OPEN = 10**6
+PATIENCE_S = 60.0
+"""After so long a test fails for a state that never came; none of them goes on because time has passed."""
 SIZE = 64
 CLASSES = ("sky", "hill", "water")
 
 
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
 class Paced(MCMPipeline):
-    """The real pipeline with a pause at each step. It tells what it has begun, and how many ran at once."""
+    """The real pipeline, whose steps wait where a test wants it. It tells what it has begun, how many ran at
+    once, and how many steps were made."""
 
     def __init__(self, base: Base, modulator: Modulator | None = None) -> None:
         super().__init__(base, modulator)
         self.pause_s = 0.0
+        self.gate = threading.Semaphore(OPEN)
         self.fault: Callable[[], None] = lambda: None
         self.begun: list[Resolved] = []
-        self.active = self.most_active = 0
+        self.active = self.most_active = self.steps = 0
 
     def paint(self, request: Resolved, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
         self.begun.append(request)
@@ -43,18 +56,26 @@ class Paced(MCMPipeline):
         try:
             for step in super().paint(request, should_stop):
                 time.sleep(self.pause_s)
+                assert self.gate.acquire(timeout=PATIENCE_S), "the test forgot to let the step go"
+                self.steps += 1
                 self.fault()
                 yield step
         finally:
             self.active -= 1
 
+    def hold(self) -> None:
+        """From now on steps wait until they are let go. Nothing runs yet."""
+        self.gate = threading.Semaphore(0)
+
+    def let_go(self, steps: int = OPEN) -> None:
+        self.gate.release(steps)
+
     def calm(self) -> None:
         """Waits until nothing runs, and forgets what has been."""
-        end = time.monotonic() + 20
-        while self.active:
-            assert time.monotonic() < end, "a run goes on that nobody wants"
-            time.sleep(0.02)
-        self.pause_s, self.fault, self.begun, self.most_active = 0.0, lambda: None, [], 0
+        self.let_go()
+        until(lambda: self.active == 0)
+        self.pause_s, self.gate, self.fault = 0.0, threading.Semaphore(OPEN), lambda: None
+        self.begun, self.most_active, self.steps = [], 0, 0
 
 
 def model(base: Base, modulator: Modulator | None, name: str = "tiny", segment: Any = None) -> Model:

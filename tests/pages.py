@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio_client import Client
 
 from demo.models import Model, Models
 from demo.ui import build_ui, launch_options
@@ -92,6 +93,12 @@ def tiny_model(folder: Path, segment: Any = None) -> Model:
     """The small Stable Diffusion of `tests.tiny` with a modulator that acts."""
     base = Base.from_pretrained(folder)
     return model(base, tiny.build_modulator(base), segment=segment)
+
+
+def connected(url: str) -> Client:
+    """A program that calls the page. It reads no certificates, as loopback has none: that takes longer than all
+    the rest that it does."""
+    return Client(url, verbose=False, ssl_verify=False, httpx_kwargs={"timeout": PATIENCE_S})
 
 
 @contextmanager

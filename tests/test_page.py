@@ -54,7 +54,7 @@ def models(sd_folder: Path) -> Models:
 @pytest.fixture(scope="module")
 def client(models: Models) -> Iterator[Client]:
     with pages.page(models) as url:
-        yield Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE_S})
+        yield pages.connected(url)
 
 
 def generate(client: Client, **values: Any) -> Any:

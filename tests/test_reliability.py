@@ -34,7 +34,7 @@ from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.record import read_png
 from tests import pages, tiny
-from tests.pages import PATIENCE_S, Paced, canvas_value, halves, paced, until
+from tests.pages import PATIENCE_S, Paced, canvas_value, connected, halves, paced, until
 
 ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
@@ -65,10 +65,6 @@ def pipeline(models: Models) -> Iterator[Paced]:
     paced(models).let_go()
     until(lambda: (models.engine.running, models.engine.waiting) == (0, 0))
     paced(models).calm()
-
-
-def connected(url: str) -> Client:
-    return Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE_S})
 
 
 def generate(client: Client, **values: Any) -> Any:

@@ -96,8 +96,7 @@ def tiny_model(folder: Path, segment: Any = None) -> Model:
 
 
 def connected(url: str) -> Client:
-    """A program that calls the page. It reads no certificates, as loopback has none: that takes longer than all
-    the rest that it does."""
+    """A program that calls the page. It reads no certificates: loopback has none, and it takes long."""
     return Client(url, verbose=False, ssl_verify=False, httpx_kwargs={"timeout": PATIENCE_S})
 
 

@@ -23,7 +23,6 @@ from PIL import Image
 from demo import form, pictures, views
 from demo.app import parse
 from demo.examples import read_examples
-from demo.examples_from_landscapes import CHOSEN, write
 from demo.models import Job, Model, Models, open_models
 from demo.page import lay_out
 from demo.restoring import lost
@@ -436,14 +435,6 @@ def test_switching_live_off_stops_live_runs_only() -> None:
 
 
 # -- examples ----------------------------------------------------------------------------------------------
-
-
-def test_the_examples_are_those_that_the_script_writes(tmp_path: Path) -> None:
-    write(tmp_path)
-    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    kept = {path.name: path.read_text() for path in (ROOT / "assets" / "examples").glob("*.json")}
-    assert written == kept
-    assert len(kept) == len(CHOSEN)
 
 
 def test_an_example_serves_every_model_that_has_its_classes() -> None:

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from demo import api
 from demo.closed import Closed
+from demo.component import READY
 from demo.examples import read_examples
 from demo.form import link_script, random_seed
 from demo.keeping import Keeping
@@ -115,4 +116,4 @@ def _connect_keeping(page: Page, keeping: Keeping, blocks: gr.Blocks) -> None:
         None, inputs=list(named.values()), outputs=page.link, js=link_script(list(named)), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
-    blocks.load(keeping.load, outputs=outputs, **HIDDEN)
+    blocks.load(keeping.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,11 +27,15 @@ CLASSES = ("sky", "hill", "water")
 
 
 class Paced(MCMPipeline):
-    """The real pipeline with a pause at each step. It tells what it has begun, and how many ran at once."""
+    """The real pipeline with a pause at each step. It tells what it has begun, and how many ran at once.
+
+    Where there is a `gate`, a step is only given out when it is released; a run that is to stop waits no longer.
+    """
 
     def __init__(self, base: Base, modulator: Modulator | None = None) -> None:
         super().__init__(base, modulator)
         self.pause_s = 0.0
+        self.gate: threading.Semaphore | None = None
         self.fault: Callable[[], None] = lambda: None
         self.begun: list[Request] = []
         self.active = self.most_active = 0
@@ -43,12 +48,19 @@ class Paced(MCMPipeline):
             for step in super().stream(request, should_stop):
                 time.sleep(self.pause_s)
                 self.fault()
+                self._pass_gate(should_stop)
                 yield step
         finally:
             self.active -= 1
 
+    def _pass_gate(self, should_stop: Callable[[], bool] | None) -> None:
+        while (gate := self.gate) and not gate.acquire(timeout=0.01):
+            if should_stop is not None and should_stop():
+                return
+
     def calm(self) -> None:
         """Waits until nothing runs, and forgets what has been."""
+        self.gate = None
         end = time.monotonic() + 20
         while self.active:
             assert time.monotonic() < end, "a run goes on that nobody wants"

@@ -1,7 +1,6 @@
 """The drawing component: a label map with a sketch over it, painted in the browser with exact class ids.
 
-The value is the canvas value of `mcm_core.drawing.conditions`. The JavaScript beside this file is plain and
-has no build step; its files are joined in the order of `_SCRIPTS` and share one scope.
+The value is the canvas value of `mcm_core.drawing.conditions`.
 """
 
 from __future__ import annotations
@@ -23,16 +22,10 @@ from mcm_core.drawing.conditions import (
     to_canvas,
 )
 
-_FOLDER = Path(__file__).parent
-_SCRIPTS = ("raster.js", "drawing.js", "editor.js", "stage.js", "panel.js", "input.js", "main.js")
+from ..component import Component
 
 
-def script() -> str:
-    """The body of a JavaScript function of (element, trigger, props, server, upload, watch)."""
-    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-
-
-class Canvas(gr.HTML):
+class Canvas(Component):
     """A canvas to paint classes and draw a sketch.
 
     Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `generate`
@@ -47,6 +40,8 @@ class Canvas(gr.HTML):
         storage_key: under which name the browser keeps the drawing across reloads; None keeps nothing.
     """
 
+    folder = Path(__file__).parent
+
     def __init__(
         self,
         classes: Sequence[LabelClass | Mapping[str, str]] = (),
@@ -59,26 +54,14 @@ class Canvas(gr.HTML):
         label: str = "Drawing",
         **kwargs: Any,
     ) -> None:
-        # Set as attributes too: gr.HTML takes any name that the script quotes for an event.
-        self.classes = [{"name": one.name, "color": one.color} for one in _label_classes(classes)]
-        self.width = width
-        self.height = height
-        self.layers = list(layers)
-        self.storage_key = storage_key
-        super().__init__(
-            value=value,
-            label=label,
-            html_template='<div class="mcm-canvas"></div>',
-            css_template=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
-            js_on_load=script(),
-            apply_default_css=False,
-            classes=self.classes,
-            width=width,
-            height=height,
-            layers=self.layers,
-            storage_key=storage_key,
-            **kwargs,
-        )
+        props = {
+            "classes": [{"name": known.name, "color": known.color} for known in _label_classes(classes)],
+            "width": width,
+            "height": height,
+            "layers": list(layers),
+            "storage_key": storage_key,
+        }
+        super().__init__(value, label=label, props=props, **kwargs)
 
     def preprocess(self, payload: Any) -> Any:
         """The canvas value as the browser sent it, checked; None where nothing was ever drawn.

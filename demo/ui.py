@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from mcm_core.request import random_seed
 
 from . import api
+from .component import READY
 from .examples import read_examples
 from .form import link_script
 from .models import Models
@@ -121,4 +122,4 @@ def _connect_restoring(page: Page, restoring: Restoring, blocks: gr.Blocks) -> N
         None, inputs=list(named.values()), outputs=page.link, js=link_script(list(named)), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
-    blocks.load(restoring.load, outputs=outputs, **HIDDEN)
+    blocks.load(restoring.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)

@@ -39,8 +39,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Paced(MCMPipeline):
-    """The real pipeline, whose steps wait where a test wants it. It tells what it has begun, how many ran at
-    once, and how many steps were made."""
+    """The real pipeline, whose steps wait where a test wants it; a run that is to stop waits no longer.
+
+    It tells what it has begun, how many ran at once, and how many steps were made.
+    """
 
     def __init__(self, base: Base, modulator: Modulator | None = None) -> None:
         super().__init__(base, modulator)
@@ -57,12 +59,17 @@ class Paced(MCMPipeline):
         try:
             for step in super().paint(request, should_stop):
                 time.sleep(self.pause_s)
-                assert self.gate.acquire(timeout=PATIENCE_S), "the test forgot to let the step go"
+                self._wait(should_stop)
                 self.steps += 1
                 self.fault()
                 yield step
         finally:
             self.active -= 1
+
+    def _wait(self, should_stop: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not self.gate.acquire(timeout=0.01) and not should_stop():
+            assert time.monotonic() < end, "the test forgot to let the step go"
 
     def hold(self) -> None:
         """From now on steps wait until they are let go. Nothing runs yet."""

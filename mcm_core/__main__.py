@@ -62,12 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, argv: Sequence[str]) -> int:
     from mcm_core.drawing.conditions import InputError
     from mcm_core.engine import EngineError
+    from mcm_core.training import TrainingError
 
     try:
         return int(import_module(COMMANDS[command][0]).main(argv))
     except InputError as error:
         return _told(str(error), WRONG)
-    except EngineError as error:
+    except (EngineError, TrainingError) as error:
         return _told(str(error), FAILED)
     except OSError as error:
         return _told(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILED)

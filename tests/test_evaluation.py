@@ -34,6 +34,7 @@ from mcm_core.landscapes.facts import Thing
 from mcm_core.landscapes.render import example, render_folder
 from mcm_core.landscapes.scene import Scene
 from mcm_core.mini import damage, segmenter_training
+from mcm_core.mini.text import CONTEXT
 from mcm_core.modulator import Modulator, ModulatorOutput
 from mcm_core.pipeline import MCMPipeline
 from tests import tiny
@@ -236,15 +237,15 @@ class TestScenes:
                 assert any(re.sub("^(a|an|the) ", "", way) in scene.prompt for way in ways)
 
     @pytest.mark.parametrize("style", captions.STYLES)
-    def test_prompts_fit_the_40_tokens_of_the_base(self, style: str) -> None:
-        """38 of words and signs, with everything there is in the scene."""
+    def test_prompts_fit_the_77_tokens_of_the_base(self, style: str) -> None:
+        """75 of words and signs, with everything there is in the scene."""
         blank = np.zeros((1, 1), np.uint8)
         things = tuple(Thing(kind) for kind in captions.THINGS)
         for seed in range(50):
             random = np.random.default_rng(seed)
             time, season = (random.choice(list(told)) for told in (captions.TIMES, captions.SEASONS))
             scene = Scene(blank, blank, blank, str(time), str(season), things)
-            assert len(re.findall(r"\w+|[^\w\s]+", scenes.prompt(scene, style, random))) <= 38
+            assert len(re.findall(r"\w+|[^\w\s]+", scenes.prompt(scene, style, random))) <= CONTEXT - 2
 
     def test_a_model_of_fewer_classes_meets_no_others(self) -> None:
         drawn = scenes.scenes(4, "poster", SIZE, classes=12)

@@ -23,12 +23,13 @@ HELD_OUT_COUNT = 32
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the training: what it learned, its steps, pictures a step and seconds."""
+    """One stage of the training: what it learned, its steps, seconds, pictures a step and precision."""
 
     name: str
     steps: int
-    batch: int
     seconds: float
+    batch: int
+    precision: str
 
 
 @torch.no_grad()
@@ -60,7 +61,7 @@ def write_card(
         **({"trained further from": init.name} if init else {}),
         **{stage.name: _told(stage) for stage in stages if stage.steps},
         "time": f"{hours:.2f} hours",
-        "machine": f"{machine()}, bfloat16",
+        "machine": machine(),
         "seed": "0",
     }
     figures = {
@@ -77,7 +78,7 @@ def write_card(
 
 
 def _told(stage: Stage) -> str:
-    return f"{stage.steps:,} steps of {stage.batch}: {stage.seconds / 60:.0f} minutes"
+    return f"{stage.steps:,} steps of {stage.batch} in {stage.precision}: {stage.seconds / 60:.0f} minutes"
 
 
 _CARD = """---

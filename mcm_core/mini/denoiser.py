@@ -56,8 +56,9 @@ def train_denoiser(
     steps: int,
     batch: int,
     lr: float,
+    precision: str = AUTO,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """Train on latents (N, 4, 32, 32) and tokens (N, 40); `empty` (40,) is the empty prompt.
+    """Train on latents (N, 4, 32, 32) and tokens (N, L); `empty` (L,) is the empty prompt.
 
     Resumable in `out`. -> the averaged U-Net and text encoder. The error is that of v, weighted by min-SNR.
     """
@@ -76,7 +77,7 @@ def train_denoiser(
         noise = torch.randn(x0.shape, generator=generator)
         now = moments(abar, timesteps, V_PREDICTION)
         noisy = now.noised(x0, noise).contiguous(memory_format=torch.channels_last)
-        with autocast(noisy.device, AUTO):
+        with autocast(noisy.device, precision):
             output = unet(noisy, timesteps, encoder(words).last_hidden_state).sample
         return (weight[timesteps] * errors(output, now.target(x0, noise))).mean()
 

@@ -22,7 +22,7 @@ _FOLDERS_FLUSH = os.name != "nt"
 """Windows opens no folder, and keeps the order of renames by itself."""
 
 
-def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep: int = 2) -> Path:
+def save_checkpoint(folder: Path, step: int, write: Callable[[Path], object], keep: int = 2) -> Path:
     """Let `write` fill an empty folder, make that `folder/step-N` in one move, then keep the newest `keep`.
 
     A whole checkpoint of the same step stays as it is and `write` is not called. A full disk is an OSError,
@@ -38,7 +38,7 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep
     return target
 
 
-def write_folder(target: Path, write: Callable[[Path], None]) -> None:
+def write_folder(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill an empty folder and make that `target` in one move, in place of any older one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target.parent)
@@ -70,7 +70,7 @@ def is_complete(path: Path) -> bool:
         return False
 
 
-def replace_files(folder: Path, write: Callable[[Path], None]) -> None:
+def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill an empty folder, then move each of its files over its namesake in `folder`.
 
     Each file is the old or the new one at any moment, never half of one; other files in `folder` stay.
@@ -87,7 +87,7 @@ def replace_files(folder: Path, write: Callable[[Path], None]) -> None:
     shutil.rmtree(temporary)
 
 
-def _fill(temporary: Path, write: Callable[[Path], None]) -> None:
+def _fill(temporary: Path, write: Callable[[Path], object]) -> None:
     """Write, sum up and flush to the disk; on any failure remove the folder and raise."""
     temporary.mkdir()
     try:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mcm_core.training import TrainingError
 from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint, save_checkpoint
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.stopping import Stop
@@ -30,10 +31,6 @@ Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
 Losses = Mapping[str, Tensor]
 """Scalars by name. The first is minimised, the others are told beside it."""
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says what to do. The last checkpoint is intact."""
 
 
 @dataclass(frozen=True)

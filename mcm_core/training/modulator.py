@@ -23,12 +23,13 @@ from torch.utils.data import DataLoader
 import mcm_core
 from mcm_core.drawing.conditions import InputError
 from mcm_core.modulator import Modulator
+from mcm_core.training import TrainingError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
 from mcm_core.training.card import Facts, machine, model_card
 from mcm_core.training.checkpoints import latest_checkpoint, replace_files
 from mcm_core.training.conditioned import Conditioned, held_out_losses, losses
 from mcm_core.training.data import read_pair
-from mcm_core.training.fit import Progress, Saving, Schedule, Training, TrainingError, fit
+from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
 from mcm_core.training.optimiser import Optimiser

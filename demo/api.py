@@ -18,7 +18,7 @@ from mcm_core.engine import Waiting
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
 
-from .errors import shown
+from .errors import readable
 from .fields import Choice, Flag, Number, Text
 from .form import STEPS
 from .models import Job, Model, Models
@@ -55,7 +55,7 @@ def add(models: Models, on_device: dict[str, Any]) -> None:
         outputs = [gr.File(label="picture"), gr.File(label="plain_picture"), gr.JSON(label="details")]
 
         def generate(*values: Any) -> Iterator[Output]:
-            with shown():
+            with readable():
                 given = dict(zip(fields, values, strict=True))
                 name = given.pop("model")
                 model = models[models.default.name if name is None else name]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from mcm_core.models import add_options
 
-DELIVERY_S = 2.0
-"""From the end of the last picture to the end of the program: it has to reach its reader."""
+DELIVERY_S, DOWNLOAD_S = 30.0, 2.0
+"""Seconds that the last events may take to their readers, and that these then have for their files."""
 EXAMPLE = """
 mcm app --base stable-diffusion-v1-5/stable-diffusion-v1-5 --modulator runs/my-modulator
 """
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from mcm_core.engine import drain_on_sigterm
 
+    from .delivery import Delivery
     from .models import Models, open_models
     from .ui import build_ui, launch_options
 
@@ -36,19 +37,20 @@ def main(arguments: Sequence[str]) -> int:
     )
     models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
     demo = build_ui(models)
-    ended = threading.Event()
+    ended, delivery = threading.Event(), Delivery()
     drain_on_sigterm(models.engine, ended.set)
     _, address, _ = demo.launch(
         server_name=options.host,
         server_port=options.port,
         prevent_thread_lock=True,
         quiet=True,
-        **launch_options(),
+        **launch_options(delivery),
     )
     print(f"The page is at {address}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         ended.wait()
-        time.sleep(DELIVERY_S)
+        delivery.wait(DELIVERY_S)
+        time.sleep(DOWNLOAD_S)
     demo.close()
     return 0
 

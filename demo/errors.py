@@ -26,7 +26,7 @@ def message(error: Exception) -> str:
 
 
 @contextmanager
-def shown() -> Iterator[None]:
+def readable() -> Iterator[None]:
     """Every error inside becomes a `gr.Error` that people can read."""
     try:
         yield

@@ -19,7 +19,7 @@ from mcm_core.request import DEFAULT_PLACEMENT, Resolved
 
 from . import views
 from .canvas import dropped_file
-from .errors import notice, shown
+from .errors import notice, readable
 from .examples import Example
 from .form import Updates, from_link
 from .models import Model, Models
@@ -38,13 +38,13 @@ class Restoring:
         self.page, self.models, self.examples = page, models, examples
 
     def choose_model(self, values: Values) -> Updates:
-        with shown():
+        with readable():
             model = self.models[values[self.page.model]]
             notice(model.pipeline.notes)
             return self._adapted(model)
 
     def choose_example(self, values: Values, event: gr.EventData) -> Updates:
-        with shown():
+        with readable():
             model = self.models[values[self.page.model]]
             fitting = [example for example in self.examples if example.fits(model.classes)]
             example = fitting[chosen(event, len(fitting))]
@@ -53,7 +53,7 @@ class Restoring:
 
     def choose_kept(self, values: Values, event: gr.EventData) -> Updates:
         """A picture of the gallery, and everything as it was for it."""
-        with shown():
+        with readable():
             visit = values[self.page.visit]
             kept = visit.kept[chosen(event, len(visit.kept))]
             view = {**kept.view, "run": Run().number}
@@ -61,19 +61,19 @@ class Restoring:
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
-        with shown():
+        with readable():
             visit = values[self.page.visit]
             names = list(visit.further.maps)
             names.pop(chosen(event, len(names)))
             return self._with_maps(visit, visit.further.only(names))
 
     def upload(self, values: Values) -> Updates:
-        with shown():
+        with readable():
             path = values[self.page.upload]
             return self._opened(values, Path(path)) if path else {self.page.upload: None}
 
     def drop(self, values: Values, event: gr.EventData) -> Updates:
-        with shown():
+        with readable():
             return self._opened(values, dropped_file(event))
 
     def load(self, request: gr.Request) -> Updates:

@@ -1,29 +1,49 @@
-"""The look: one accent colour, system fonts (nothing is fetched from elsewhere), light and dark."""
+"""The look: the palette of palette.css, system fonts (nothing is fetched from elsewhere), light and dark."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import gradio as gr
 
-CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+FOLDER = Path(__file__).parent
+PALETTE = (FOLDER / "palette.css").read_text(encoding="utf-8")
+CSS = PALETTE + (FOLDER / "page.css").read_text(encoding="utf-8")
 HEAD = '<meta name="color-scheme" content="light dark">'
 FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+COLORS = {
+    "body_background_fill": "page",
+    "body_text_color": "text",
+    "input_background_fill": "card",
+    "input_border_color": "line",
+    "input_border_color_focus": "accent",
+    "button_primary_background_fill": "accent",
+    "button_primary_background_fill_hover": "accent-hover",
+    "button_primary_text_color": "on-accent",
+    "button_cancel_background_fill": "text",
+    "button_cancel_background_fill_hover": "soft",
+    "button_cancel_text_color": "page",
+    "slider_color": "accent",
+}
+"""Gradio's name -> ours in the palette."""
+
+
+def colors(block: str) -> dict[str, str]:
+    """name -> "#rrggbb" of the palette's first rule for `block`, ":root" or ".dark"."""
+    rule = PALETTE[PALETTE.index(f"\n{block}") :].partition("}")[0]
+    return dict(re.findall(r"--mcm-([\w-]+): (#[0-9a-f]{6});", rule))
 
 
 def theme() -> gr.themes.Base:
-    return gr.themes.Base(
-        primary_hue="teal",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=FONT,
-        font_mono=MONOSPACE,
-    ).set(
-        body_background_fill="#f7f7f8",
-        body_background_fill_dark="#15171b",
-        body_text_color="#23272e",
-        body_text_color_dark="#e8eaee",
+    light, dark = colors(":root"), colors(".dark")
+    base = gr.themes.Base(
+        primary_hue="teal", neutral_hue="slate", radius_size="lg", font=FONT, font_mono=MONOSPACE
+    )
+    return base.set(
+        **{name: light[ours] for name, ours in COLORS.items()},
+        **{f"{name}_dark": dark[ours] for name, ours in COLORS.items()},
         block_background_fill="transparent",
         block_background_fill_dark="transparent",
         block_border_width="0px",
@@ -31,25 +51,5 @@ def theme() -> gr.themes.Base:
         block_label_background_fill_dark="transparent",
         block_padding="0px",
         block_shadow="none",
-        input_background_fill="#ffffff",
-        input_background_fill_dark="#1c1f25",
-        input_border_color="#dcdfe4",
-        input_border_color_dark="#3a3f4a",
-        input_border_color_focus="#0f766e",
-        input_border_color_focus_dark="#2dd4bf",
-        button_primary_background_fill="#0f766e",
-        button_primary_background_fill_hover="#115e59",
-        button_primary_background_fill_dark="#2dd4bf",
-        button_primary_background_fill_hover_dark="#5eead4",
-        button_primary_text_color="#ffffff",
-        button_primary_text_color_dark="#06201d",
-        button_cancel_background_fill="#23272e",
-        button_cancel_background_fill_hover="#3b414b",
-        button_cancel_background_fill_dark="#e8eaee",
-        button_cancel_background_fill_hover_dark="#ffffff",
-        button_cancel_text_color="#ffffff",
-        button_cancel_text_color_dark="#15171b",
-        slider_color="#0f766e",
-        slider_color_dark="#2dd4bf",
         layout_gap="12px",
     )

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from mcm_core.request import random_seed
 
 from . import api
+from .component import READY
 from .examples import read_examples
 from .form import link_script
 from .models import Models
@@ -50,8 +51,12 @@ def build_ui(models: Models) -> gr.Blocks:
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
-def launch_options() -> dict[str, Any]:
-    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`."""
+def launch_options(*middleware: Any) -> dict[str, Any]:
+    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
+
+    Args:
+        middleware: further ASGI middleware, callables of an application.
+    """
     return {
         "theme": theme(),
         "css": CSS,
@@ -67,7 +72,7 @@ def launch_options() -> dict[str, Any]:
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
-            "middleware": [Middleware(Unserved)],
+            "middleware": [Middleware(Unserved), *map(Middleware, middleware)],
         },
         "max_file_size": "20mb",
         "max_threads": 80,
@@ -117,4 +122,4 @@ def _connect_restoring(page: Page, restoring: Restoring, blocks: gr.Blocks) -> N
         None, inputs=list(named.values()), outputs=page.link, js=link_script(list(named)), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
-    blocks.load(restoring.load, outputs=outputs, **HIDDEN)
+    blocks.load(restoring.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)

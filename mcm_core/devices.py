@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mcm_core.drawing.conditions import InputError
 
@@ -61,15 +61,16 @@ def choose_dtype(name: torch.dtype | str | None, device: torch.device) -> torch.
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor has matrix instructions for bfloat16 that torch uses: AMX, or BFMMLA of ARM.
+    """Whether this processor multiplies bfloat16 itself: by AMX, AVX512-BF16 or ARM's BFMMLA.
 
-    AVX-512 alone does not count: oneDNN runs bfloat16 on it, but without such instructions more slowly than
-    float32. What torch says of itself has no public name, so that a version which does not say it means no.
+    Elsewhere torch emulates it, many times slower than float32. What torch says of the processor has no
+    public name, so that a version which does not say it means no.
     """
     import torch
 
     if platform.machine().lower() in ("arm64", "aarch64"):
-        answer: Any = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+        answers = [getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)]
     else:
-        answer = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return answer is not None and bool(answer())
+        names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        answers = [getattr(torch.cpu, name, None) for name in names]
+    return any(answer is not None and bool(answer()) for answer in answers)

@@ -10,15 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
-import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PATIENCE_S = 30.0
-LATE = "this did not become true in time"
-AGAIN_WHEN_LATE = pytest.mark.flaky(reruns=1, only_rerun=LATE)
-"""A busy machine can drop an event of the browser. Whatever else goes wrong is never tried again."""
+PATIENCE_S = 60.0
+"""Until a state that never comes is a failure: no test is right or wrong by how long something took."""
+COUNT_EVENTS = """
+    performance.setResourceTimingBufferSize(1e5);
+    window.asked = 0;
+    const send = window.fetch;
+    window.fetch = (...request) => {
+        if (String(request[0].url ?? request[0]).includes("/queue/join")) asked += 1;
+        return send(...request);
+    };
+"""
+"""Runs before the page: it counts the events that are sent to Python."""
+IS_OPEN = """() => {
+    const ends = (path) => performance.getEntriesByType("resource")
+        .filter(({ name }) => name.includes(path)).map(({ responseEnd }) => responseEnd);
+    const [sent, answered] = ["/queue/join", "/queue/data"].map(ends);
+    return sent.length < asked || Math.max(0, ...sent) > Math.max(0, ...answered);
+}"""
+"""Whether an event has not got its last answer yet, with which Gradio ends the stream of answers."""
 
 Point = tuple[int, int]
 
@@ -39,7 +53,7 @@ def wait_until(page: Page, condition: Callable[[], Any]) -> Any:
     """What `condition` gives as soon as that is true. The page goes on meanwhile."""
     end = time.monotonic() + PATIENCE_S
     while not (answer := condition()):
-        assert time.monotonic() < end, LATE
+        assert time.monotonic() < end, "this never became true"
         page.wait_for_timeout(20)
     return answer
 
@@ -53,16 +67,17 @@ class Drawer:
     height: int = 256
 
     def __post_init__(self) -> None:
-        self.stage = self.page.locator(".mcm-canvas .stage")
-        self.stage.wait_for()
-        self.page.locator(".mcm-canvas .chip").first.wait_for()
-        wait_until(self.page, self._is_settled)
+        self.stage = self.page.locator(".mcm-canvas[data-state=ready] .stage")
+        self.page.locator("body[data-state=ready]").wait_for(state="attached")
+        self.stage.hover(trial=True)  # waits until it stands still
 
-    def _is_settled(self) -> bool:
-        """Whether the page has stopped laying itself out: a hand would aim beside what still moves."""
-        before = self.stage.bounding_box()
-        self.page.wait_for_timeout(150)
-        return self.stage.bounding_box() == before
+    @contextmanager
+    def answered(self, events: int = 1) -> Iterator[None]:
+        """Around what sends so many events: until Python has answered them, and nothing else is under way."""
+        wait_until(self.page, lambda: not self.page.evaluate(IS_OPEN))
+        goal = self.page.evaluate("asked") + events
+        yield
+        wait_until(self.page, lambda: self.page.evaluate("asked") >= goal and not self.page.evaluate(IS_OPEN))
 
     def at(self, point: Point) -> tuple[float, float]:
         """The middle of a pixel, in the page's coordinates."""
@@ -100,9 +115,9 @@ class Drawer:
         """What a screen reader was told last."""
         return self.page.locator(".mcm-canvas [role=status]").inner_text()
 
-    def revision(self) -> int | None:
-        """The number of the newest drawing, as the browser keeps it for a reload."""
-        return self.page.evaluate("JSON.parse(localStorage.getItem('mcm-canvas:drawing'))?.value.revision")
+    def revision(self) -> int:
+        """The number of the drawing that is shown; 0 where nothing was ever drawn."""
+        return int(self.page.locator(".mcm-canvas").get_attribute("data-revision") or 0)
 
     def shown(self, layer: str) -> np.ndarray:
         """(H, W, 4) uint8 RGBA of a layer ("labels" or "sketch") as the browser shows it."""

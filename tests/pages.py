@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio_client import Client
 
 from demo.models import Model, Models
 from demo.ui import build_ui, launch_options
@@ -22,19 +24,33 @@ from mcm_core.request import Resolved
 from tests import tiny
 from tests.browser import served
 
+OPEN = 10**6
+PATIENCE_S = 60.0
+"""After so long a test fails for a state that never came; none of them goes on because time has passed."""
 SIZE = 64
 CLASSES = ("sky", "hill", "water")
 
 
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
 class Paced(MCMPipeline):
-    """The real pipeline with a pause at each step. It tells what it has begun, and how many ran at once."""
+    """The real pipeline, whose steps wait where a test wants it; a run that is to stop waits no longer.
+
+    It tells what it has begun, how many ran at once, and how many steps were made.
+    """
 
     def __init__(self, base: Base, modulator: Modulator | None = None) -> None:
         super().__init__(base, modulator)
         self.pause_s = 0.0
+        self.gate = threading.Semaphore(OPEN)
         self.fault: Callable[[], None] = lambda: None
         self.begun: list[Resolved] = []
-        self.active = self.most_active = 0
+        self.active = self.most_active = self.steps = 0
 
     def paint(self, request: Resolved, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
         self.begun.append(request)
@@ -43,18 +59,31 @@ class Paced(MCMPipeline):
         try:
             for step in super().paint(request, should_stop):
                 time.sleep(self.pause_s)
+                self._wait(should_stop)
+                self.steps += 1
                 self.fault()
                 yield step
         finally:
             self.active -= 1
 
+    def _wait(self, should_stop: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not self.gate.acquire(timeout=0.01) and not should_stop():
+            assert time.monotonic() < end, "the test forgot to let the step go"
+
+    def hold(self) -> None:
+        """From now on steps wait until they are let go. Nothing runs yet."""
+        self.gate = threading.Semaphore(0)
+
+    def let_go(self, steps: int = OPEN) -> None:
+        self.gate.release(steps)
+
     def calm(self) -> None:
         """Waits until nothing runs, and forgets what has been."""
-        end = time.monotonic() + 20
-        while self.active:
-            assert time.monotonic() < end, "a run goes on that nobody wants"
-            time.sleep(0.02)
-        self.pause_s, self.fault, self.begun, self.most_active = 0.0, lambda: None, [], 0
+        self.let_go()
+        until(lambda: self.active == 0)
+        self.pause_s, self.gate, self.fault = 0.0, threading.Semaphore(OPEN), lambda: None
+        self.begun, self.most_active, self.steps = [], 0, 0
 
 
 def model(base: Base, modulator: Modulator | None, name: str = "tiny", segment: Any = None) -> Model:
@@ -71,6 +100,11 @@ def tiny_model(folder: Path, segment: Any = None) -> Model:
     """The small Stable Diffusion of `tests.tiny` with a modulator that acts."""
     base = Base.from_pretrained(folder)
     return model(base, tiny.build_modulator(base), segment=segment)
+
+
+def connected(url: str) -> Client:
+    """A program that calls the page. It reads no certificates: loopback has none, and it takes long."""
+    return Client(url, verbose=False, ssl_verify=False, httpx_kwargs={"timeout": PATIENCE_S})
 
 
 @contextmanager

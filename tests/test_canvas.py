@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
 
-from demo import canvas as component
-from demo.canvas import Canvas, dropped_file, script
+from demo.canvas import Canvas, dropped_file
 from mcm_core.drawing.canvas_value import from_canvas, to_canvas
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass
 
 CLASSES = (LabelClass("sky", "#8ec1ef"), LabelClass("hill", "#6a9a4c"))
-FOLDER = Path(component.__file__).parent
 
 
 def drawing(**changes: object) -> dict[str, object]:
@@ -63,7 +60,7 @@ def test_conditions_become_a_canvas_value() -> None:
 
 
 def test_classes_may_be_mappings() -> None:
-    mappings = [{"name": label.name, "color": label.color} for label in CLASSES]
+    mappings = [{"name": known.name, "color": known.color} for known in CLASSES]
     assert Canvas(mappings).classes == Canvas(CLASSES).classes == mappings
 
 
@@ -85,20 +82,6 @@ def test_listeners_can_be_put_on_its_own_events(event: str) -> None:
     with gr.Blocks() as app:
         getattr(Canvas(CLASSES), event)(lambda: None)
     assert [target[1] for target in app.fns[0].targets] == [event]
-
-
-def test_markup_is_never_made_from_text() -> None:
-    dangerous = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"
-    assert not re.search(dangerous, script())
-
-
-def test_the_style_survives_being_a_template() -> None:
-    style = (FOLDER / "canvas.css").read_text(encoding="utf-8")
-    assert not re.search(r"`|\\|\$\{|\{\{", style)
-
-
-def test_every_script_is_sent() -> None:
-    assert {file.name for file in FOLDER.glob("*.js")} == set(component._SCRIPTS)
 
 
 def test_a_dropped_file_must_have_been_uploaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

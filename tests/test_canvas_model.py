@@ -1,4 +1,4 @@
-"""The drawing's model (raster.js, drawing.js) alone in a browser: against numpy, OpenCV, Python's codec."""
+"""The drawing's model (raster.js, drawing.js) in a browser, against numpy, OpenCV and Python's codec."""
 
 from __future__ import annotations
 
@@ -14,25 +14,36 @@ from demo import canvas as component
 from mcm_core.drawing.canvas_value import decode_runs, encode_runs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytest_plugins = ["tests.chromium"]
 pytestmark = pytest.mark.browser
 
 FOLDER = Path(component.__file__).parent
-NAMES = """drawSegment, drawBox, floodFill, mirrorRows, resample,
-    encodeRuns, decodeRuns, fromValue, Drawing, MAX_STEPS"""
+ADDRESS = "http://modules.test/"
 HEIGHT, WIDTH = 40, 56
 
 Run = Callable[..., Any]
 
 
+def serve(route: Route) -> None:
+    """The modules as they lie in the folder, and an empty page to import them."""
+    name = route.request.url.removeprefix(ADDRESS)
+    if name:
+        route.fulfill(path=FOLDER / name, content_type="text/javascript")
+    else:
+        route.fulfill(body="", content_type="text/html")
+
+
 @pytest.fixture(scope="module")
 def run(chromium: Browser) -> Iterator[Run]:
     """run("(model, argument) => ...", argument) -> what that gives, as JSON."""
-    code = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("raster.js", "drawing.js"))
     page = chromium.new_page()
-    page.evaluate("code => { window.model = Function(code)(); }", f"{code}\nreturn {{ {NAMES} }};")
+    page.route(f"{ADDRESS}**", serve)
+    page.goto(ADDRESS)
+    page.evaluate("""async () => {
+        window.model = { ...await import("./raster.js"), ...await import("./drawing.js") };
+    }""")
     yield lambda script, argument=None: page.evaluate(
         f"argument => ({script})(window.model, argument)", argument
     )

@@ -47,10 +47,13 @@ def test_a_version_of_torch_that_does_not_tell_of_its_processor_means_float32(
     untouched = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(untouched)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    for answer in (True, False):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda answer=answer: answer)
-        assert untouched.multiplies_bfloat16() is answer
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    for able in (*asked, None):
+        for name in asked:
+            monkeypatch.setattr(torch.cpu, name, lambda here=name == able: here)
+        assert untouched.multiplies_bfloat16() is (able is not None)
+    for name in asked:
+        monkeypatch.delattr(torch.cpu, name)
     assert untouched.multiplies_bfloat16() is False
 
 

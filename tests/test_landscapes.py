@@ -116,6 +116,16 @@ def test_the_colours_of_the_map_are_well_apart() -> None:
     assert apart[12:].min() > 45
 
 
+def test_strokes_that_overlap_have_one_outline() -> None:
+    first, second = box(-0.2, 0.2, 0.5, 0.5), box(0.3, 0.4, 0.8, 0.9)
+    joined, apart = Easel(), Easel()
+    joined.fill(shapes.union([first, second]), np.ones(3, np.float32), "water")
+    for outline in (first, second):
+        apart.fill(outline, np.ones(3, np.float32), "water")
+    differing = (joined.labels != apart.labels).mean()
+    assert differing < 0.01
+
+
 def test_all_classes_times_seasons_and_things_occur() -> None:
     for wild in (False, True):
         labels = [scene.labels for scene in some_scenes() if scene.wild == wild]
@@ -179,6 +189,14 @@ def test_freehand_sketches_stay_near_the_outlines() -> None:
         drawn = sketch(scene.parts, np.random.default_rng(seed))
         assert drawn.any()
         assert np.quantile(distance[drawn > 0], 0.95) < 8
+
+
+def test_a_mast_is_drawn_however_hastily() -> None:
+    parts = np.zeros((256, 256), np.int32)
+    parts[40:200, 128:130] = 1
+    for seed in range(20):
+        drawn = sketch(parts, np.random.default_rng(seed), freehand=0.01)
+        assert drawn[60:180].any(1).mean() > 0.8
 
 
 @pytest.mark.parametrize("seed", [4, 9])
@@ -280,7 +298,10 @@ class TestCaptions:
             assert not words_of(self.said(seed, time=time)) & others
 
     def test_a_season_that_does_not_show_is_not_said(self) -> None:
-        seasons = {word for words in captions.SEASONS.values() for word in names(words)} - {"snow"}
+        seasons = {word for words in captions.SEASONS.values() for word in names(words)} - {
+            "snow",
+            "landscape",
+        }
         for seed in range(200):
             assert not words_of(self.said(seed, season=None)) & (seasons - names(captions.TIMES["sunset"]))
 
@@ -340,6 +361,31 @@ class TestCaptions:
                 text = captions.caption(style, scene.time, season, scene.things, rng)
                 assert text == text.strip(" ,")
                 assert words_of(text) <= known, text
+
+    def test_captions_of_scenes_name_nothing_that_is_not_in_sight(self) -> None:
+        """A word that only some kinds of things have is said only where one of them is."""
+        shared = SMALL | words_of(*captions.NAMELESS, "on the water")
+        for words in (*captions.TIMES.values(), *captions.SEASONS.values()):
+            shared |= names(words)
+        for manner in captions.STYLES.values():
+            shared |= words_of(*manner.leads, *manner.tails, *manner.names)
+        owners: dict[str, set[str]] = {}
+        for kind, nouns in captions.THINGS.items():
+            for word in words_of(*nouns.single, *nouns.several) - shared:
+                owners.setdefault(word, set()).add(kind)
+        for adjective in words_of(*(text for texts in TRAITS.values() for text in texts)):
+            owners.pop(adjective, None)
+        for seed, scene in enumerate(some_scenes()):
+            seen = {thing.kind for thing in scene.things}
+            for said in (0.75, 1.0):
+                rng, season = np.random.default_rng([seed, 3]), scene.season if scene.shows_season else None
+                text = captions.caption("poster", scene.time, season, scene.things, rng, said)
+                assert all(owners[word] & seen for word in words_of(text) & owners.keys()), text
+
+    @pytest.mark.parametrize("time", ["dusk", "night"])
+    def test_by_night_it_is_no_summer_day(self, time: str) -> None:
+        for seed in range(400):
+            assert "day" not in words_of(self.said(seed, time=time, season="summer"))
 
     def test_prompts_tell_time_season_style_and_things(self) -> None:
         told = list(captions.prompts(range(400)))

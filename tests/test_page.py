@@ -23,7 +23,6 @@ from PIL import Image
 from demo import form, pictures, views
 from demo.app import parse
 from demo.examples import read_examples
-from demo.examples_from_landscapes import CHOSEN, write
 from demo.models import Job, Model, Models, open_models
 from demo.page import lay_out
 from demo.restoring import lost
@@ -40,7 +39,7 @@ from mcm_core.models import sources
 from mcm_core.record import read_png, read_record, to_json
 from mcm_core.request import MAX_SEED, Request
 from tests import pages, tiny
-from tests.pages import canvas_value, halves, paced
+from tests.pages import PATIENCE_S, canvas_value, halves
 
 ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
@@ -54,7 +53,7 @@ def models(sd_folder: Path) -> Models:
 @pytest.fixture(scope="module")
 def client(models: Models) -> Iterator[Client]:
     with pages.page(models) as url:
-        yield Client(url, verbose=False)
+        yield pages.connected(url)
 
 
 def generate(client: Client, **values: Any) -> Any:
@@ -138,7 +137,7 @@ def test_every_parameter_reaches_the_request(client: Client) -> None:
 
 def test_progress_is_told_at_each_step(client: Client) -> None:
     job = client.submit(seed=7, steps=4, api_name="/generate")
-    job.result(timeout=60)
+    job.result(timeout=PATIENCE_S)
     told = [details for _, _, details in job.outputs()]
     assert [one for one in told if "step" in one] == [{"step": i, "steps": 4} for i in range(1, 5)]
     assert "request" in told[-1]
@@ -201,7 +200,6 @@ def test_a_modulator_that_fits_no_base_is_an_error(shelf: dict[str, str]) -> Non
 def test_one_line_serves_all_models(sd_folder: Path) -> None:
     one, other = pages.tiny_model(sd_folder), pages.tiny_model(sd_folder)
     models = Models([one, pages.model(other.base, other.pipeline.modulator, "other")])
-    paced(models).pause_s = 0.2
     running = models.generate(job(models["tiny"], Request(steps=3)), threading.Event())
     next(running)
     waiting = models.generate(job(models["other"], Request(steps=1)), threading.Event())
@@ -437,14 +435,6 @@ def test_switching_live_off_stops_live_runs_only() -> None:
 
 
 # -- examples ----------------------------------------------------------------------------------------------
-
-
-def test_the_examples_are_those_that_the_script_writes(tmp_path: Path) -> None:
-    write(tmp_path)
-    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    kept = {path.name: path.read_text() for path in (ROOT / "assets" / "examples").glob("*.json")}
-    assert written == kept
-    assert len(kept) == len(CHOSEN)
 
 
 def test_an_example_serves_every_model_that_has_its_classes() -> None:

@@ -12,38 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo.form import LIVE_STEPS
+from demo.form import LIVE_STEPS, STEPS
 from demo.models import Models
 from mcm_core import MCMPipeline
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests import pages
-from tests.browser import AGAIN_WHEN_LATE, Drawer, wait_until
+from tests.browser import Drawer, wait_until
 from tests.pages import SIZE, Paced
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 pytest_plugins = ["tests.chromium"]
-pytestmark = [pytest.mark.browser, AGAIN_WHEN_LATE]
+pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=console.error(1)>"
-WATCH = """
-    window.previews = new Set();
-    window.finished = 0;
-    let state = "idle";
-    const note = () => {
-        document.querySelectorAll(".forming img").forEach((image) => previews.add(image.src));
-        const now = document.querySelector(".mcm-viewer .stage")?.dataset.state;
-        if (now === "done" && state !== "done") finished += 1;
-        state = now;
-    };
-    addEventListener("DOMContentLoaded", () => new MutationObserver(note).observe(
-        document.body,
-        { subtree: true, childList: true, attributes: true, attributeFilter: ["src", "data-state"] }));
-"""
-"""Counts the different previews that were seen, and the runs that ended well."""
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +62,21 @@ class Visitor(Drawer):
 
     def generate(self) -> bytes:
         """Presses the button; the file of the finished picture."""
-        before = self.page.evaluate("finished")
+        before = self.run()
         self.page.locator("#go").click()
         return self.finished(before)
 
     def finished(self, before: int = 0) -> bytes:
-        """The file of the picture, once more runs than `before` have ended."""
-        wait_until(self.page, lambda: self.page.evaluate("finished") > before)
+        """The file of the picture, once a later run than `before` has ended well."""
+        wait_until(self.page, lambda: self.run() > before and self.state() == "done")
         return self.file(self.shown_picture() or "")
 
+    def run(self) -> int:
+        """The number of the run that the viewer shows, which grows from run to run."""
+        return int(self.in_viewer(".stage").get_attribute("data-run") or 0)
+
     def state(self) -> str | None:
-        return self.page.locator(".mcm-viewer .stage").get_attribute("data-state")
+        return self.in_viewer(".stage").get_attribute("data-state")
 
     def shown_picture(self) -> str | None:
         shown = self.page.locator(".mcm-viewer .stage img.whole")
@@ -108,7 +97,7 @@ class Visitor(Drawer):
         maps = {
             name: decoded(value[name]) * scale for name, scale in ((LABELS, 1), (SKETCH, 255)) if value[name]
         }
-        return Conditions({name: each.astype(np.uint8) for name, each in maps.items()})
+        return Conditions({name: drawn.astype(np.uint8) for name, drawn in maps.items()})
 
     def setting(self, label: str, value: str) -> None:
         """Types a number into a folded-away field."""
@@ -116,14 +105,10 @@ class Visitor(Drawer):
         if "open" not in (opener.get_attribute("class") or ""):
             opener.click()
         field = self.page.get_by_label(f"number input for {label}")
+        field.fill(value)
+        field.press("Tab")
         slider = self.page.get_by_label(f"range slider for {label}")
-
-        def is_taken() -> bool:
-            field.fill(value)
-            field.press("Tab")
-            return field.input_value() == slider.input_value() == value
-
-        wait_until(self.page, is_taken)
+        wait_until(self.page, lambda: field.input_value() == slider.input_value() == value)
 
 
 def decoded(runs: str) -> np.ndarray:
@@ -137,22 +122,23 @@ def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable
     """visit(path, **context options) -> a visitor of a fresh page."""
 
     def come(path: str = "", **options: Any) -> Visitor:
-        page = open_page(url + path, WATCH, **options)
+        page = open_page(url + path, **options)
         return Visitor(page, SIZE, SIZE)
 
     return come
 
 
 def paint_sky_and_water(visitor: Visitor) -> None:
-    """Sky by a stroke and a fill, water by a rectangle."""
-    visitor.keys("1")
-    visitor.size(9)
-    visitor.stroke((0, 20), (63, 20))
-    visitor.tool("Fill")
-    visitor.stroke((30, 5), (30, 5))
-    visitor.keys("3")
-    visitor.tool("Rectangle")
-    visitor.stroke((0, 32), (63, 63))
+    """Sky by a stroke and a fill, water by a rectangle; Python has heard of it."""
+    with visitor.answered(events=3):
+        visitor.keys("1")
+        visitor.size(9)
+        visitor.stroke((0, 20), (63, 20))
+        visitor.tool("Fill")
+        visitor.stroke((30, 5), (30, 5))
+        visitor.keys("3")
+        visitor.tool("Rectangle")
+        visitor.stroke((0, 32), (63, 63))
 
 
 def pixels(file: bytes) -> np.ndarray:
@@ -195,17 +181,24 @@ def test_a_stroke_alone_changes_nothing_but_the_drawing(visit: Callable[..., Vis
     visitor = visit()
     visitor.page.locator("#settings > button").click()
     seed = visitor.page.locator("#seed input").input_value()
-    visitor.stroke((5, 5), (40, 40))
-    visitor.page.wait_for_timeout(500)
+    with visitor.answered():
+        visitor.stroke((5, 5), (40, 40))
     assert visitor.page.locator("#go").inner_text() == "Generate"
     assert visitor.page.locator("#seed input").input_value() == seed != ""
 
 
 def test_previews_arrive_while_the_picture_forms(visit: Callable[..., Visitor], pipeline: Paced) -> None:
     visitor = visit()
-    pipeline.pause_s = 0.1
-    visitor.generate()
-    assert visitor.page.evaluate("previews.size") >= 10
+    pipeline.hold()
+    visitor.page.locator("#go").click()
+    previews = set()
+    for step in range(STEPS - 1):
+        pipeline.let_go(1)
+        visitor.in_viewer(f".stage[data-step='{step}']").wait_for()
+        previews.add(visitor.in_viewer(".forming img").get_attribute("src"))
+    assert len(previews) == STEPS - 1
+    pipeline.let_go()
+    assert visitor.finished()
     assert "Painted in" in visitor.in_viewer(".bar .status").inner_text()
 
 
@@ -213,14 +206,15 @@ def test_stop_works_at_once_and_the_next_picture_comes(
     visit: Callable[..., Visitor], pipeline: Paced
 ) -> None:
     visitor = visit()
-    pipeline.pause_s = 0.4
+    pipeline.hold()
+    pipeline.let_go(1)
     visitor.page.locator("#go").click()
-    wait_until(visitor.page, lambda: visitor.in_viewer(".forming img").count())
+    visitor.in_viewer(".forming img").wait_for()
     visitor.page.locator("#stop").click()
     wait_until(visitor.page, lambda: visitor.state() == "stopped")
     wait_until(visitor.page, lambda: not pipeline.active)
+    pipeline.let_go()
     visitor.page.locator("#go").wait_for()
-    pipeline.pause_s = 0.0
     assert visitor.generate()
 
 
@@ -228,24 +222,26 @@ def test_live_mode_drops_stale_runs_and_ends_with_its_switch(
     visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
 ) -> None:
     visitor = visit()
-    pipeline.pause_s = 0.15
+    pipeline.hold()
     visitor.page.locator("#live input").check()
-    wait_until(visitor.page, lambda: pipeline.active)
+    wait_until(visitor.page, lambda: len(pipeline.begun) == 1)
     visitor.keys("1")
-    for row in (5, 25, 45):
+    for runs, row in enumerate((5, 25, 45), start=2):
         visitor.stroke((2, row), (60, row))
-        visitor.page.wait_for_timeout(450)
-    file = visitor.finished()
-    last = request_of(file, tmp_path)
+        wait_until(visitor.page, lambda runs=runs: len(pipeline.begun) == runs)
+    pipeline.let_go()
+    last = request_of(visitor.finished(), tmp_path)
     np.testing.assert_array_equal(last.conditions.maps[LABELS], visitor.stored().maps[LABELS])
     assert last.steps == LIVE_STEPS
     assert pipeline.most_active == 1
-    assert visitor.page.locator("#gallery button").count() == 1  # of all the runs, only the last one ended
-    begun = len(pipeline.begun)
-    visitor.page.locator("#live input").uncheck()
-    visitor.stroke((2, 60), (60, 60))
-    visitor.page.wait_for_timeout(800)
-    assert len(pipeline.begun) == begun
+    thumbnails = visitor.page.locator("#gallery button")
+    thumbnails.first.wait_for()
+    assert thumbnails.count() == 1  # of all the runs, only the last one ended
+    with visitor.answered():
+        visitor.page.locator("#live input").uncheck()
+    with visitor.answered():
+        visitor.stroke((2, 60), (60, 60))
+    assert len(pipeline.begun) == 4
 
 
 # -- compare, what it did, how it followed -----------------------------------------------------------------
@@ -263,6 +259,7 @@ def test_the_slider_compares_with_the_same_noise_without_the_drawing(
     alone = MCMPipeline(models.default.base)(replace(modulated, conditions=None, strength={}, compare=False))
     np.testing.assert_array_equal(pixels(plain), alone.images[0])
     slider = visitor.in_viewer(".compare input[type=range]")
+    slider.hover(trial=True)  # waits until it stands still
     box = slider.bounding_box()
     assert box is not None
     visitor.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -324,13 +321,14 @@ def test_everything_goes_by_keyboard_alone(visit: Callable[..., Visitor], pipeli
     visitor.stage.focus()
     visitor.keys("3", "b", "Space", "ArrowDown", "ArrowRight")
     visitor.keys("Control+Enter")
-    wait_until(visitor.page, lambda: visitor.state() == "done")
+    visitor.finished()
     assert pipeline.begun[-1].conditions == visitor.stored()
+    before = visitor.run()
     visitor.page.locator("#prompt textarea").focus()
     visitor.page.keyboard.type("hills")
     visitor.keys("Enter")
-    wait_until(visitor.page, lambda: pipeline.begun[-1].prompt == "hills")
-    wait_until(visitor.page, lambda: visitor.state() == "done")
+    visitor.finished(before)
+    assert pipeline.begun[-1].prompt == "hills"
     visitor.in_viewer("[role=tab][aria-selected=true]").focus()
     visitor.keys("ArrowRight", "Enter")
     wait_until(visitor.page, lambda: visitor.in_viewer("img.plain").count() and visitor.state() == "done")
@@ -343,7 +341,6 @@ def test_a_reload_keeps_the_drawing(visit: Callable[..., Visitor], pipeline: Pac
     visitor = visit()
     paint_sky_and_water(visitor)
     drawn = visitor.stored()
-    visitor.page.wait_for_timeout(500)  # a reload in the middle of an event makes Gradio complain
     visitor.page.reload()
     again = Visitor(visitor.page, SIZE, SIZE)
     again.generate()

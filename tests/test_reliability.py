@@ -11,10 +11,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,11 +34,12 @@ from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.record import read_png
 from tests import pages, tiny
-from tests.pages import Paced, canvas_value, halves, paced
+from tests.pages import PATIENCE_S, Paced, canvas_value, connected, halves, paced, until
 
 ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
 MAX_WAITING = 16
+http = httpx.Client(timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +55,16 @@ def url(models: Models) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
-    return Client(url, verbose=False)
+    return connected(url)
 
 
 @pytest.fixture(autouse=True)
 def pipeline(models: Models) -> Iterator[Paced]:
     """The page's pipeline, which must be at rest after every test."""
     yield paced(models)
+    paced(models).let_go()
+    until(lambda: (models.engine.running, models.engine.waiting) == (0, 0))
     paced(models).calm()
-    assert (models.engine.running, models.engine.waiting) == (0, 0)
 
 
 def generate(client: Client, **values: Any) -> Any:
@@ -80,9 +81,15 @@ def refusal(client: Client, **values: Any) -> str:
 
 
 def posted(url: str, text: str) -> httpx.Response:
-    return httpx.post(
+    return http.post(
         f"{url}/gradio_api/call/generate", content=text, headers={"content-type": "application/json"}
     )
+
+
+def streamed(url: str, answer: httpx.Response) -> AbstractContextManager[httpx.Response]:
+    """The events of what was posted."""
+    address = f"{url}/gradio_api/call/generate/{answer.json()['event_id']}"
+    return http.stream("GET", address)
 
 
 def called(url: str, data: list[Any]) -> tuple[str, Any]:
@@ -90,9 +97,10 @@ def called(url: str, data: list[Any]) -> tuple[str, Any]:
     answer = posted(url, json.dumps({"data": data}))
     if answer.status_code != 200:
         return f"HTTP {answer.status_code}", answer.text
-    stream = httpx.get(f"{url}/gradio_api/call/generate/{answer.json()['event_id']}", timeout=60)
-    events = [line.split(": ", 1)[1] for line in stream.text.splitlines() if line.startswith("event: ")]
-    told = [line.split(": ", 1)[1] for line in stream.text.splitlines() if line.startswith("data: ")]
+    with streamed(url, answer) as stream:
+        lines = list(stream.iter_lines())
+    events = [line.split(": ", 1)[1] for line in lines if line.startswith("event: ")]
+    told = [line.split(": ", 1)[1] for line in lines if line.startswith("data: ")]
     return events[-1], json.loads(told[-1])
 
 
@@ -231,9 +239,10 @@ def test_what_is_no_number_is_refused(url: str, field: str, bad: str) -> None:
     text = json.dumps({"data": values(**{field: "HERE"})}).replace('"HERE"', bad)
     answer = posted(url, text)
     if answer.status_code == 200:
-        stream = httpx.get(f"{url}/gradio_api/call/generate/{answer.json()['event_id']}", timeout=60).text
-        assert "event: error" in stream
-        assert "must be" in stream
+        with streamed(url, answer) as stream:
+            told = stream.read().decode()
+        assert "event: error" in told
+        assert "must be" in told
     else:
         assert 400 <= answer.status_code < 500
 
@@ -318,7 +327,7 @@ def strange(tmp_path: Path) -> Iterator[tuple[str, str, list[str]]]:
 
 def test_an_uploaded_picture_is_opened(url: str, strange: tuple[str, str, list[str]]) -> None:
     with open(strange[0], "rb") as file:
-        path = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()[0]
+        path = http.post(f"{url}/gradio_api/upload", files={"files": file}).json()[0]
     assert called(url, values(label_map=file_data(path)))[0] == "complete"
 
 
@@ -345,7 +354,7 @@ def test_a_data_url_is_no_way_around(url: str) -> None:
 
 def test_an_oversize_upload_is_refused(url: str) -> None:
     big = {"files": ("big.png", b"\0" * 21_000_000, "image/png")}
-    assert httpx.post(f"{url}/gradio_api/upload", files=big, timeout=60).status_code == 413
+    assert http.post(f"{url}/gradio_api/upload", files=big).status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -365,33 +374,33 @@ def test_an_oversize_upload_is_refused(url: str) -> None:
     ],
 )
 def test_no_file_of_the_server_no_proxy_no_monitoring_no_documentation_pages(url: str, path: str) -> None:
-    answer = httpx.get(url + path)
+    answer = http.get(url + path)
     assert answer.status_code >= 400, answer.text[:200]
     assert "root:" not in answer.text
 
 
 def test_the_repository_itself_is_not_served(url: str) -> None:
-    assert httpx.get(f"{url}/gradio_api/file={ROOT / 'app.py'}").status_code >= 400
+    assert http.get(f"{url}/gradio_api/file={ROOT / 'app.py'}").status_code >= 400
 
 
 def test_the_way_around_the_queue_is_closed(url: str, pipeline: Paced) -> None:
     for route in ("run", "api"):
-        answer = httpx.post(f"{url}/gradio_api/{route}/generate", json={"data": values()}, timeout=30)
+        answer = http.post(f"{url}/gradio_api/{route}/generate", json={"data": values()})
         assert answer.status_code >= 400
     assert pipeline.begun == []
 
 
 def test_other_origins_are_turned_away(url: str) -> None:
     evil = {"Origin": "http://evil.example"}
-    answer = httpx.get(f"{url}/config", headers=evil)
+    answer = http.get(f"{url}/config", headers=evil)
     assert answer.headers.get("access-control-allow-origin") not in ("*", "http://evil.example")
 
 
 def test_uploaded_markup_comes_back_as_a_download(url: str) -> None:
     for name, kind in (("x.html", "text/html"), ("x.svg", "image/svg+xml")):
         files = {"files": (name, b"<svg onload=alert(1)></svg>", kind)}
-        path = httpx.post(f"{url}/gradio_api/upload", files=files).json()[0]
-        answer = httpx.get(f"{url}/gradio_api/file={path}")
+        path = http.post(f"{url}/gradio_api/upload", files=files).json()[0]
+        answer = http.get(f"{url}/gradio_api/file={path}")
         assert answer.headers["content-disposition"].startswith("attachment")
 
 
@@ -457,62 +466,60 @@ def test_a_request_has_a_deadline(client: Client, models: Models, pipeline: Pace
 def test_sixteen_clients_at_once_each_get_the_picture_of_their_seed(
     url: str, models: Models, pipeline: Paced
 ) -> None:
-    def ask(seed: int) -> bytes:
-        own = Client(url, verbose=False)
-        return Path(
-            generate(own, seed=seed, steps=4, prompt=f"lake {seed}", drawing=canvas_value())[0]
-        ).read_bytes()
+    def ask(client: Client, seed: int) -> bytes:
+        words = {"prompt": f"lake {seed}", "drawing": canvas_value()}
+        return Path(generate(client, seed=seed, steps=4, **words)[0]).read_bytes()
 
     seeds = range(100, 116)
     with ThreadPoolExecutor(16) as crowd:
-        together = dict(zip(seeds, crowd.map(ask, seeds), strict=True))
+        clients = list(crowd.map(lambda _: connected(url), seeds))
+        together = dict(zip(seeds, crowd.map(ask, clients, seeds), strict=True))
     assert pipeline.most_active == 1
-    assert {seed: ask(seed) for seed in seeds} == together
+    assert {seed: ask(clients[0], seed) for seed in seeds} == together
     assert len(set(together.values())) == 16
 
 
 def test_beyond_the_line_a_request_is_refused_at_once_with_words(
     url: str, models: Models, pipeline: Paced
 ) -> None:
-    pipeline.pause_s = 0.15
-    client = Client(url, verbose=False)
-    first = client.submit(seed=0, steps=100, api_name="/generate")
+    pipeline.hold()
+    client = connected(url)
+    first = client.submit(seed=0, steps=3, api_name="/generate")
     until(lambda: models.engine.running == 1)
     line = [client.submit(seed=seed, steps=1, api_name="/generate") for seed in range(1, MAX_WAITING + 1)]
     until(lambda: models.engine.waiting == MAX_WAITING)
-    started = time.monotonic()
     told = [refusal(client, seed=seed) for seed in (50, 51, 52)]
     assert "steps must be" in refusal(client, steps=0), "what is wrong is refused before it would wait"
-    assert time.monotonic() - started < 5
-    assert all(f"{MAX_WAITING} requests are waiting already" in one for one in told)
-    pipeline.pause_s = 0.0
-    assert all(job.result(timeout=120)[0] for job in [first, *line])
+    assert pipeline.steps == 0, "they had to wait"
+    assert all(f"{MAX_WAITING} requests are waiting already" in words for words in told)
+    pipeline.let_go()
+    assert all(job.result(timeout=PATIENCE_S)[0] for job in [first, *line])
 
 
 def test_a_waiting_request_is_told_its_place(url: str, models: Models, pipeline: Paced) -> None:
-    pipeline.pause_s = 0.1
-    client = Client(url, verbose=False)
-    jobs = [client.submit(seed=seed, steps=8, api_name="/generate") for seed in range(3)]
-    for job in jobs:
-        job.result(timeout=60)
-    places = [{out[2]["place"] for out in job.outputs() if "place" in (out[2] or {})} for job in jobs]
-    assert sorted(map(sorted, places)) == [[], [1], [1, 2]]
+    pipeline.hold()
+    client = connected(url)
+    jobs = [client.submit(seed=seed, steps=2, api_name="/generate") for seed in range(3)]
+
+    def places() -> list[list[int]]:
+        told = [[details["place"] for _, _, details in job.outputs() if "place" in details] for job in jobs]
+        return sorted(told)
+
+    until(lambda: places() == [[], [1], [2]])
+    pipeline.let_go(2)
+    until(lambda: places() == [[], [1], [2, 1]])
+    pipeline.let_go()
+    assert all(job.result(timeout=PATIENCE_S)[0] for job in jobs)
+    assert places() == [[], [1], [2, 1]]
 
 
 def test_who_goes_away_gives_the_place_free(url: str, models: Models, pipeline: Paced) -> None:
     pipeline.pause_s = 0.2
-    answer = httpx.post(f"{url}/gradio_api/call/generate", json={"data": values(steps=150)}).json()
-    with httpx.stream("GET", f"{url}/gradio_api/call/generate/{answer['event_id']}", timeout=30) as stream:
+    with streamed(url, posted(url, json.dumps({"data": values(steps=150)}))) as stream:
         next(stream.iter_lines())
         until(lambda: models.engine.running == 1)
-    until(lambda: models.engine.running == 0, patience_s=3.0)
-
-
-def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
-    end = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < end, "this did not become true in time"
-        time.sleep(0.02)
+    until(lambda: models.engine.running == 0)
+    assert pipeline.steps < 150
 
 
 # -- a long time -------------------------------------------------------------------------------------------
@@ -522,10 +529,18 @@ def test_memory_threads_and_files_are_back_after_many_runs(url: str, models: Mod
     process = psutil.Process()
 
     def soak(count: int) -> None:
-        client = Client(url, verbose=False)
+        client = connected(url)
         for seed in range(count):
-            job = client.submit(seed=seed, steps=2, drawing=canvas_value(), api_name="/generate")
-            job.cancel() if seed % 5 == 4 else job.result(timeout=60)
+            cancelled = seed % 5 == 4
+            job = client.submit(
+                seed=seed, steps=150 if cancelled else 2, drawing=canvas_value(), api_name="/generate"
+            )
+            if cancelled:
+                until(lambda job=job: bool(job.outputs()))
+                job.cancel()
+                until(lambda: models.engine.running == 0)
+            else:
+                job.result(timeout=PATIENCE_S)
         pipeline.calm()
 
     soak(30)
@@ -563,11 +578,13 @@ def test_on_sigterm_the_program_ends_after_the_running_picture(sd_folder: Path) 
     program = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, bufsize=1)
     try:
         assert program.stdout is not None
-        address = next(line.split()[-1] for line in program.stdout if "http://" in line)
-        job = Client(address, verbose=False).submit(seed=1, steps=60, api_name="/generate")
-        until(lambda: bool(job.outputs()))
-        program.send_signal(signal.SIGTERM)
-        assert job.result(timeout=30)[0]
-        assert program.wait(timeout=30) == 0
+        address = next(line.split()[-1].rstrip("/") for line in program.stdout if "http://" in line)
+        with streamed(address, posted(address, json.dumps({"data": values(steps=100)}))) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "event: generating"
+            program.send_signal(signal.SIGTERM)
+            events = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+        assert events[-1] == "complete"
+        assert program.wait(PATIENCE_S) == 0
     finally:
         program.kill()

@@ -23,6 +23,7 @@ import mcm_core
 from demo import canvas, theme, viewer
 from mcm_core.__main__ import COMMANDS
 from mcm_core.record import read_png
+from tests.pages import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("mcm_core", "demo", "assets")
@@ -131,7 +132,7 @@ def test_it_serves_the_page_with_scripts_styles_and_examples(programs: Path, tmp
     try:
         assert program.stdout is not None
         address = next(line.split()[-1] for line in program.stdout if "http://" in line)
-        config = httpx.get(f"{address}config").json()
+        config = httpx.get(f"{address}config", timeout=PATIENCE_S).json()
         properties = [component["props"] for component in config["components"]]
         scripts = [values.get("js_on_load") for values in properties]
         assert canvas.script() in scripts
@@ -139,7 +140,7 @@ def test_it_serves_the_page_with_scripts_styles_and_examples(programs: Path, tmp
         assert theme.CSS in config["css"]
         assert "Start from: Winter boat" in str(properties)
         program.send_signal(signal.SIGTERM)
-        assert program.wait(timeout=60) == 0
+        assert program.wait(PATIENCE_S) == 0
     finally:
         program.kill()
         program.wait()

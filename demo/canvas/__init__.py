@@ -1,8 +1,6 @@
 """The drawing component: a label map with a sketch over it, painted in the browser with exact class ids.
 
-The browser's value is that of `mcm_core.drawing.canvas_value`; handlers are given `Conditions`. The
-JavaScript beside this file is plain and has no build step; its files are joined in the order of `_SCRIPTS`
-and share one scope.
+The browser's value is that of `mcm_core.drawing.canvas_value`; handlers are given `Conditions`.
 """
 
 from __future__ import annotations
@@ -18,16 +16,10 @@ from gradio.utils import get_upload_folder
 from mcm_core.drawing.canvas_value import LAYERS, from_canvas, to_canvas
 from mcm_core.drawing.conditions import Conditions, InputError, LabelClass
 
-_FOLDER = Path(__file__).parent
-_SCRIPTS = ("raster.js", "drawing.js", "editor.js", "stage.js", "panel.js", "input.js", "main.js")
+from ..component import Component
 
 
-def script() -> str:
-    """The body of a JavaScript function of (element, trigger, props, server, upload, watch)."""
-    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-
-
-class Canvas(gr.HTML):
+class Canvas(Component):
     """A canvas to paint classes and draw a sketch.
 
     Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `generate`
@@ -42,6 +34,8 @@ class Canvas(gr.HTML):
         storage_key: under which name the browser keeps the drawing across reloads; None keeps nothing.
     """
 
+    folder = Path(__file__).parent
+
     def __init__(
         self,
         classes: Sequence[LabelClass | Mapping[str, str]] = (),
@@ -54,26 +48,14 @@ class Canvas(gr.HTML):
         label: str = "Drawing",
         **kwargs: Any,
     ) -> None:
-        # Set as attributes too: gr.HTML takes any name that the script quotes for an event.
-        self.classes = [asdict(label_class) for label_class in _label_classes(classes)]
-        self.width = width
-        self.height = height
-        self.layers = list(layers)
-        self.storage_key = storage_key
-        super().__init__(
-            value=value,
-            label=label,
-            html_template='<div class="mcm-canvas"></div>',
-            css_template=(_FOLDER / "canvas.css").read_text(encoding="utf-8"),
-            js_on_load=script(),
-            apply_default_css=False,
-            classes=self.classes,
-            width=width,
-            height=height,
-            layers=self.layers,
-            storage_key=storage_key,
-            **kwargs,
-        )
+        props = {
+            "classes": [asdict(known) for known in _label_classes(classes)],
+            "width": width,
+            "height": height,
+            "layers": list(layers),
+            "storage_key": storage_key,
+        }
+        super().__init__(value, label=label, props=props, **kwargs)
 
     def preprocess(self, payload: Any) -> Conditions:  # type: ignore[override]
         """The drawing that the browser sent, empty where nothing was ever drawn.

@@ -1,17 +1,19 @@
 // What has been drawn: a grid of class ids ("labels"), a grid of strokes ("sketch"), and the steps that led there.
 
-const LAYERS = ["labels", "sketch"];
-const MAX_STEPS = 200;
+import { decodeRuns, encodeRuns, pixelsOf, resample, union, whole } from "./raster.js";
+
+export const LAYERS = ["labels", "sketch"];
+export const MAX_STEPS = 200;
 const MAX_HISTORY_BYTES = 32 * 1024 * 1024;
-const MIN_SIDE = 8;
-const MAX_SIDE = 2048;
+export const MIN_SIDE = 8;
+export const MAX_SIDE = 2048;
 
 /**
  * A step is open()ed, edit()ed any number of times, perhaps rolled back() (a line under the moving pointer), and
  * close()d. History keeps, for each layer, the touched rectangle as "before XOR after": the same patch undoes and
  * redoes.
  */
-class Drawing {
+export class Drawing {
   constructor(width, height) {
     this.grids = {};
     for (const layer of LAYERS) this.grids[layer] = { width, height, data: new Uint8Array(width * height) };
@@ -145,14 +147,8 @@ class Drawing {
   }
 }
 
-function* pixelsOf(rect, width) {
-  for (let y = rect.y0; y < rect.y1; y++) {
-    for (let x = rect.x0; x < rect.x1; x++) yield y * width + x;
-  }
-}
-
 /** The canvas value as Python knows it. */
-function toValue(drawing, revision) {
+export function toValue(drawing, revision) {
   return {
     version: 1,
     width: drawing.width,
@@ -164,7 +160,7 @@ function toValue(drawing, revision) {
 }
 
 /** {labels: grid, sketch: grid} of a canvas value, or null where it is damaged. */
-function fromValue(value, lastClass) {
+export function fromValue(value, lastClass) {
   if (!value || typeof value !== "object" || value.version !== 1) return null;
   const { width, height } = value;
   const fits = (side) => Number.isInteger(side) && side >= MIN_SIDE && side <= MAX_SIDE;

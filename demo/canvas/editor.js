@@ -1,74 +1,59 @@
-// The tools: from points (wherever they come from: mouse, finger, pen or arrow keys) to steps of the drawing.
+// From points (wherever they come from: mouse, finger, pen or arrow keys) to steps of the drawing.
 
-const TOOLS = {
-  brush: { name: "Brush", key: "B", layer: "labels", shape: "stroke", size: "brush" },
-  fill: { name: "Fill", key: "F", layer: "labels", shape: "fill" },
-  line: { name: "Line", key: "L", layer: "labels", shape: "line", size: "brush" },
-  rectangle: { name: "Rectangle", key: "R", layer: "labels", shape: "box" },
-  eraser: { name: "Eraser", key: "E", layer: "labels", shape: "stroke", size: "eraser", erases: true },
-  pen: { name: "Pen", key: "P", layer: "sketch", shape: "stroke", size: "pen" },
-  rubber: { name: "Sketch eraser", key: "E", layer: "sketch", shape: "stroke", size: "rubber", erases: true },
-};
-const LARGEST = { brush: 63, eraser: 63, pen: 15, rubber: 63 };
+import { firstTool, SIZES } from "./actions.js";
+import { LAYERS } from "./drawing.js";
+import { drawBox, mirrorRows } from "./raster.js";
 
 const odd = (size) => 2 * Math.floor(size / 2) + 1;
 
-/**
- * on.paint(layer, rectangle): pixels changed.  on.step(): a step has ended.  on.state(): tool, class, size or
- * history changed.  on.say(text): for the ears.
- */
-class Editor {
+export class Editor {
+  /**
+   * on.paint(layer, rectangle): pixels changed.  on.step(): a step has ended.  on.state(): tool, class, size or
+   * history changed.  on.say(text): for the ears.  on.generate(): a picture is wanted.
+   */
   constructor(drawing, on) {
     this.drawing = drawing;
     this.on = on;
     this.classes = [];
     this.layers = LAYERS;
-    this.tool = "brush";
+    this.tool = firstTool("labels");
     this.classId = 1;
-    this.sizes = { brush: 23, eraser: 31, pen: 3, rubber: 15 };
+    this.sizes = Object.fromEntries(Object.entries(SIZES).map(([name, { first }]) => [name, first]));
     this.stroke = null;
   }
 
-  get settings() {
-    return TOOLS[this.tool];
-  }
-
   get size() {
-    return this.sizes[this.settings.size] || 1;
+    return this.sizes[this.tool.size] || 1;
   }
 
   get ink() {
-    if (this.settings.erases) return 0;
-    return this.settings.layer === "sketch" ? 1 : this.classId;
+    if (this.tool.erases) return 0;
+    return this.tool.layer === "sketch" ? 1 : this.classId;
   }
 
   // -- choosing ---------------------------------------------------------------------------------------------
 
   choose(tool) {
-    if (!this.layers.includes(TOOLS[tool].layer)) return;
+    if (!this.layers.includes(tool.layer)) return;
     this.end();
     this.tool = tool;
-    this.on.say(this.settings.name);
+    this.on.say(tool.name);
     this.on.state();
-  }
-
-  chooseEraser() {
-    this.choose(this.settings.layer === "sketch" ? "rubber" : "eraser");
   }
 
   chooseClass(id) {
     if (!this.classes[id - 1] || !this.layers.includes("labels")) return;
     this.end();
     this.classId = id;
-    if (this.settings.layer !== "labels" || this.settings.erases) this.tool = "brush";
+    if (this.tool.layer !== "labels" || this.tool.erases) this.tool = firstTool("labels");
     this.on.say(`${this.classes[id - 1].name} selected`);
     this.on.state();
   }
 
   resizeTool(size) {
-    const kind = this.settings.size;
+    const kind = this.tool.size;
     if (!kind) return;
-    this.sizes[kind] = odd(Math.min(LARGEST[kind], Math.max(1, size)));
+    this.sizes[kind] = odd(Math.min(SIZES[kind].largest, Math.max(1, size)));
     this.on.say(`Size ${this.size}`);
     this.on.state();
   }
@@ -83,28 +68,22 @@ class Editor {
   /** `scale` multiplies the size of a pen, for pens that feel pressure. */
   begin(at, scale = 1) {
     this.cancel();
-    if (!this.layers.includes(this.settings.layer)) return;
+    if (!this.layers.includes(this.tool.layer)) return;
     this.drawing.open();
     this.stroke = { from: at, last: at };
-    if (this.settings.shape === "fill") {
-      this.edit((grid) => floodFill(grid, at, this.ink));
-      this.end();
-    } else {
-      this.extend(at, scale);
-    }
+    this.extend(at, scale);
+    if (this.tool.once) this.end();
   }
 
   extend(to, scale = 1) {
     if (!this.stroke) return;
-    const { from, last } = this.stroke;
-    const size = this.settings.size === "pen" ? odd(this.size * scale) : this.size;
-    if (this.settings.shape === "stroke") {
-      this.edit((grid) => drawSegment(grid, last, to, size, this.ink));
-    } else {
-      this.paintAll(this.drawing.rollback());
-      if (this.settings.shape === "line") this.edit((grid) => drawSegment(grid, from, to, size, this.ink));
-      else this.edit((grid) => drawBox(grid, from, to, this.ink));
-    }
+    const { tool, ink } = this;
+    const stroke = { ...this.stroke, to, ink, size: tool.size === "pen" ? odd(this.size * scale) : this.size };
+    if (tool.follows) this.paintAll(this.drawing.rollback());
+    this.on.paint(
+      tool.layer,
+      this.drawing.edit(tool.layer, (grid) => tool.draw(grid, stroke)),
+    );
     this.stroke.last = to;
   }
 
@@ -121,10 +100,6 @@ class Editor {
     this.paintAll(this.drawing.rollback());
     this.drawing.close();
     this.on.state();
-  }
-
-  edit(draw) {
-    this.on.paint(this.settings.layer, this.drawing.edit(this.settings.layer, draw));
   }
 
   paintAll(touched) {
@@ -159,24 +134,29 @@ class Editor {
     this.change("Mirrored", mirrorRows);
   }
 
-  /** Shows grids that come from elsewhere, as one step that can be undone; says nothing to on.step. */
-  load(grids) {
-    this.cancel();
-    this.drawing.open();
-    this.drawing.replace(grids);
-    this.drawing.close();
-    this.paintAll(this.drawing.everything());
-    this.on.state();
+  change(what, draw) {
+    this.on.say(what);
+    if (this.rewrite(() => LAYERS.forEach((layer) => this.drawing.edit(layer, draw)))) this.on.step();
   }
 
-  change(what, draw) {
+  /** Shows grids that come from elsewhere, as one step that can be undone; says nothing to on.step. */
+  load(grids) {
+    this.rewrite(() => this.drawing.replace(grids));
+  }
+
+  /** Changes the whole drawing in one step; true if a pixel changed. */
+  rewrite(edit) {
     this.cancel();
     this.drawing.open();
-    for (const layer of LAYERS) this.drawing.edit(layer, draw);
+    edit();
     const changed = this.drawing.close();
     this.paintAll(this.drawing.everything());
-    this.on.say(what);
-    if (changed) this.on.step();
     this.on.state();
+    return changed;
+  }
+
+  generate() {
+    this.end();
+    this.on.generate();
   }
 }

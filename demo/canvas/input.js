@@ -1,11 +1,13 @@
 // Hands: mouse, finger, pen, keys and dropped files, turned into calls of the editor.
 
+import { actionOf } from "./actions.js";
+
 const KEY_STEP = 4;
 const KEY_LEAP = 32;
 const PALM_MS = 500; // after a pen has touched, fingers are taken for the palm for this long
 
 /** Draws with one pointer at a time; a pen wins over a finger, further fingers do nothing. */
-function listenToPointers(stage, editor, hover) {
+export function listenToPointers(stage, editor, hover) {
   let active = null;
   let penSeen = -Infinity;
 
@@ -41,18 +43,23 @@ function listenToPointers(stage, editor, hover) {
     active = null;
     finish();
   };
-  stage.root.addEventListener("pointerup", release(() => editor.end()));
-  stage.root.addEventListener("pointercancel", release(() => editor.cancel()));
+  stage.root.addEventListener(
+    "pointerup",
+    release(() => editor.end()),
+  );
+  stage.root.addEventListener(
+    "pointercancel",
+    release(() => editor.cancel()),
+  );
   stage.root.addEventListener("pointerleave", () => hover(null));
   stage.root.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
 /** The crosshair: arrows move it, Space draws. A shape begins at the first Space and ends at the second. */
-function listenToArrows(stage, editor, moved, say) {
+export function listenToArrows(stage, editor, moved, say) {
   let at = null;
 
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  const isShape = () => ["line", "box"].includes(editor.settings.shape);
   const within = (value, size) => Math.min(size - 1, Math.max(0, value));
 
   const go = ([dx, dy], step) => {
@@ -71,7 +78,7 @@ function listenToArrows(stage, editor, moved, say) {
       return;
     }
     editor.begin(at);
-    say(`${editor.settings.name} at ${at.x}, ${at.y}${editor.stroke && isShape() ? ", Space again to end" : ""}`);
+    say(`${editor.tool.name} at ${at.x}, ${at.y}${editor.stroke && editor.tool.follows ? ", Space again to end" : ""}`);
   };
 
   stage.root.addEventListener("keydown", (event) => {
@@ -83,7 +90,7 @@ function listenToArrows(stage, editor, moved, say) {
     event.preventDefault();
   });
   stage.root.addEventListener("keyup", (event) => {
-    if (event.key === " " && editor.stroke && !isShape()) editor.end();
+    if (event.key === " " && editor.stroke && !editor.tool.follows) editor.end();
   });
   stage.root.addEventListener("blur", () => {
     editor.end();
@@ -92,32 +99,8 @@ function listenToArrows(stage, editor, moved, say) {
   stage.root.addEventListener("pointerdown", () => moved((at = null)));
 }
 
-/** Keys of the tools; they act while the focus is in `root`, on a button or nowhere, never while someone writes. */
-function listenToKeys(root, editor, generate) {
-  const tools = { b: "brush", f: "fill", l: "line", r: "rectangle", p: "pen" };
-
-  const withControl = (event) => {
-    const key = event.key.toLowerCase();
-    if (key === "z") event.shiftKey ? editor.redo() : editor.undo();
-    else if (key === "y") editor.redo();
-    else if (key === "enter") {
-      editor.end();
-      generate();
-    } else return false;
-    return true;
-  };
-
-  const plain = (event) => {
-    const key = event.key.toLowerCase();
-    const digit = /^Digit([0-9])$/.exec(event.code);
-    if (digit) editor.chooseClass((Number(digit[1]) || 10) + (event.shiftKey ? 10 : 0));
-    else if (tools[key]) editor.choose(tools[key]);
-    else if (key === "e") editor.chooseEraser();
-    else if (key === "[" || key === "]") editor.nudgeSize(key === "]" ? 1 : -1);
-    else return false;
-    return true;
-  };
-
+/** Keys of actions; they act while the focus is in `root`, on a button or nowhere, never while someone writes. */
+export function listenToKeys(root, editor, classes) {
   const ours = (event) => {
     const focus = document.activeElement;
     const here = root.contains(focus) || focus === document.body || focus.matches("button");
@@ -126,16 +109,17 @@ function listenToKeys(root, editor, generate) {
 
   const listen = (event) => {
     if (!root.isConnected) document.removeEventListener("keydown", listen);
-    if (!ours(event)) return;
-    const control = event.ctrlKey || event.metaKey;
-    if (event.altKey && !control) return;
-    if (control ? withControl(event) : plain(event)) event.preventDefault();
+    if (!ours(event) || (event.altKey && !event.ctrlKey && !event.metaKey)) return;
+    const action = actionOf(event, editor, classes());
+    if (!action) return;
+    action.run(editor);
+    event.preventDefault();
   };
   document.addEventListener("keydown", listen);
 }
 
 /** A picture file that is dropped on the stage goes to `take(file)`. */
-function listenToDrops(stage, take) {
+export function listenToDrops(stage, take) {
   const mark = (isOver) => stage.root.classList.toggle("over", isOver);
   const hasFile = (event) => [...event.dataTransfer.types].includes("Files");
 

@@ -1,13 +1,21 @@
-// Puts the parts together and speaks with Gradio, which runs this file's scope once per mount with
-// element, trigger, props, server, upload and watch.
+// Puts the parts together and speaks with Gradio.
+
+import { make } from "../dom.js";
+import { firstTool } from "./actions.js";
+import { Drawing, fromValue, LAYERS, MAX_SIDE, MIN_SIDE, toValue } from "./drawing.js";
+import { Editor } from "./editor.js";
+import { listenToArrows, listenToDrops, listenToKeys, listenToPointers } from "./input.js";
+import { Panel } from "./panel.js";
+import { resample } from "./raster.js";
+import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
 
 /** Classes as Python sent them, made harmless: a list of {name, color "#rrggbb"}. */
 function readClasses(classes) {
   return Array.from(classes || [])
     .slice(0, 255)
-    .map((one) => ({
-      name: String(one?.name ?? "?"),
-      color: /^#[0-9a-f]{6}$/i.test(one?.color) ? one.color : UNKNOWN_COLOR,
+    .map((known) => ({
+      name: String(known?.name ?? "?"),
+      color: /^#[0-9a-f]{6}$/i.test(known?.color) ? known.color : UNKNOWN_COLOR,
     }));
 }
 
@@ -17,7 +25,7 @@ function readSide(side, fallback) {
 
 /** newIds[id of a class in `before`] = id of the class of that name in `after`, or 0. */
 function sameNames(before, after) {
-  return [0, ...before.map(({ name }) => after.findIndex((one) => one.name === name) + 1)];
+  return [0, ...before.map(({ name }) => after.findIndex((known) => known.name === name) + 1)];
 }
 
 /** The drawing in the browser's storage, so that it outlives a reload. Storage may be full, damaged or forbidden. */
@@ -47,11 +55,15 @@ class Shelf {
   }
 }
 
+/** Its root says `data-state="ready"` once it can be drawn on, and with `data-revision` which drawing it shows. */
 class Canvas {
-  constructor(root) {
+  /** gradio: {props, trigger(event, data), upload(file)} */
+  constructor(root, gradio) {
+    const { props } = gradio;
     this.root = root;
+    this.gradio = gradio;
     this.revision = 0;
-    this.visible = { labels: true, sketch: true };
+    this.visible = {};
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
     this.stage = new Stage(this.drawing);
@@ -60,12 +72,14 @@ class Canvas {
       step: () => this.publish(),
       state: () => this.refresh(),
       say: (text) => this.panel.say(text),
+      generate: () => gradio.trigger("generate"),
     });
     this.panel = new Panel(this.editor, {
-      show: (layer) => this.show(layer, !this.visible[layer]),
+      show: (layer, isVisible) => this.show(layer, isVisible),
       opacity: (percent) => this.stage.root.style.setProperty("--opacity", percent / 100),
       download: (layer) => this.download(layer),
     });
+    for (const layer of LAYERS) this.show(layer, true);
     const work = make("div", { class: "work" }, this.stage.root, this.panel.legend);
     root.replaceChildren(this.panel.toolbar, work, this.panel.options, this.panel.status);
     this.listen();
@@ -75,7 +89,7 @@ class Canvas {
     const say = (text) => this.panel.say(text);
     listenToPointers(this.stage, this.editor, (at) => this.hover(at));
     listenToArrows(this.stage, this.editor, (at) => this.aim(at), say);
-    listenToKeys(this.root, this.editor, () => trigger("generate"));
+    listenToKeys(this.root, this.editor, () => this.panel.classes);
     listenToDrops(this.stage, (file) => this.drop(file));
   }
 
@@ -91,22 +105,21 @@ class Canvas {
   refresh() {
     const isDrawn = this.editor.stroke || LAYERS.some((layer) => !this.drawing.isEmpty(layer));
     this.root.classList.toggle("drawn", Boolean(isDrawn));
-    this.panel.refresh(this.visible);
+    this.panel.refresh();
     this.hover(this.aimedAt || this.hoveredAt);
   }
 
   show(layer, isVisible) {
     this.visible[layer] = isVisible;
     this.stage.canvases[layer].hidden = !isVisible;
-    this.panel.refreshLayer(layer, isVisible);
-    this.panel.say(`${LAYER_NAMES[layer]} ${isVisible ? "shown" : "hidden"}`);
+    this.panel.refreshEye(layer, isVisible);
   }
 
   hover(at) {
     this.hoveredAt = at;
-    const { settings, ink, classes, size } = this.editor;
+    const { tool, ink, classes, size } = this.editor;
     const colors = { sketch: INK, labels: classes[ink - 1]?.color };
-    this.stage.showRing(at, settings.size ? size : 0, (ink && colors[settings.layer]) || "#fff");
+    this.stage.showRing(at, tool.size ? size : 0, (ink && colors[tool.layer]) || "#fff");
   }
 
   aim(at) {
@@ -118,11 +131,16 @@ class Canvas {
   // -- to Python --------------------------------------------------------------------------------------------
 
   publish() {
-    this.revision += 1;
-    const value = toValue(this.drawing, this.revision);
+    this.gradio.props.value = this.keep(this.revision + 1);
+    this.gradio.trigger("stroke");
+  }
+
+  /** Gives the drawing a number and keeps it; the canvas value. */
+  keep(revision) {
+    const value = toValue(this.drawing, revision);
     this.shelf.put(value, this.editor.classes);
-    props.value = value;
-    trigger("stroke");
+    this.revision = this.root.dataset.revision = revision;
+    return value;
   }
 
   async drop(file) {
@@ -132,8 +150,8 @@ class Canvas {
     }
     try {
       this.panel.say(`Loading ${file.name}`);
-      const { path } = await upload(file);
-      trigger("dropped", { path, name: file.name });
+      const { path } = await this.gradio.upload(file);
+      this.gradio.trigger("dropped", { path, name: file.name });
     } catch {
       this.panel.say(`${file.name} could not be loaded`);
     }
@@ -149,6 +167,7 @@ class Canvas {
   // -- from Python ------------------------------------------------------------------------------------------
 
   start() {
+    const { props } = this.gradio;
     const kept = props.value ? null : this.shelf.take();
     if (kept) {
       this.setClasses(readClasses(kept.names.map((name) => ({ name }))));
@@ -159,17 +178,20 @@ class Canvas {
     this.drawing.forget();
     this.settle();
     this.panel.say("");
+    this.root.dataset.state = "ready";
   }
 
   /** Takes over what Python changed. A drawing keeps its classes by name when the legend changes. */
   sync() {
-    const valueIsNew = !this.isShown(props.value);
+    const { value } = this.gradio.props;
+    const isNew = !this.isShown(value);
     this.adopt();
-    if (valueIsNew) this.load(props.value);
+    if (isNew) this.load(value);
     this.settle();
   }
 
   adopt() {
+    const { props } = this.gradio;
     this.setLayers(Array.from(props.layers || LAYERS));
     this.setClasses(readClasses(props.classes));
     this.setSize(readSide(props.width, this.drawing.width), readSide(props.height, this.drawing.height));
@@ -178,13 +200,13 @@ class Canvas {
   /** Python must know what is seen, also where that is not quite what it sent. */
   settle() {
     this.refresh();
-    if (!this.isShown(props.value)) this.publish();
+    if (!this.isShown(this.gradio.props.value)) this.publish();
   }
 
   setLayers(layers) {
     this.editor.layers = LAYERS.filter((layer) => layers.includes(layer));
-    if (this.editor.layers.includes(this.editor.settings.layer)) return;
-    this.editor.choose(this.editor.layers.includes("sketch") ? "pen" : "brush");
+    if (this.editor.layers.includes(this.editor.tool.layer)) return;
+    this.editor.choose(firstTool(this.editor.layers[0] ?? "labels"));
   }
 
   setClasses(classes) {
@@ -221,8 +243,7 @@ class Canvas {
       labels: resample(grids.labels, width, height, false),
       sketch: resample(grids.sketch, width, height, true),
     });
-    this.revision = Math.max(this.revision, Number(value?.revision) || 0);
-    this.shelf.put(toValue(this.drawing, this.revision), this.editor.classes);
+    this.keep(Math.max(this.revision, Number(value?.revision) || 0));
   }
 
   /** Does a value say what is on the canvas? */
@@ -233,6 +254,8 @@ class Canvas {
   }
 }
 
-const canvas = new Canvas(element.querySelector(".mcm-canvas"));
-watch(["value", "classes", "layers", "width", "height"], () => canvas.sync());
-canvas.start();
+export function mount({ element, trigger, props, upload, watch }) {
+  const canvas = new Canvas(element.querySelector(".mcm-canvas"), { trigger, props, upload });
+  watch(["value", "classes", "layers", "width", "height"], () => canvas.sync());
+  canvas.start();
+}

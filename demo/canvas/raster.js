@@ -1,8 +1,12 @@
 // Exact ids on a pixel grid: strokes, boxes, fills and run-length text, all by integer arithmetic.
 //
-// A grid is {width, height, data}: data is a row-major Uint8Array of ids, 0 = nothing drawn.
-// A point is {x, y} in whole pixels and may lie outside of the grid.
-// What draws returns the half-open rectangle {x0, y0, x1, y1} that it touched, or null. Nothing here knows the DOM.
+// What draws returns the rectangle that it touched, or null. Nothing here knows the DOM.
+
+/**
+ * @typedef {{width: number, height: number, data: Uint8Array}} Grid Row-major ids, 0 = nothing drawn.
+ * @typedef {{x: number, y: number}} Point In whole pixels; it may lie outside of the grid.
+ * @typedef {{x0: number, y0: number, x1: number, y1: number}} Rect Half open.
+ */
 
 function clip(grid, x0, y0, x1, y1) {
   const rect = {
@@ -14,7 +18,7 @@ function clip(grid, x0, y0, x1, y1) {
   return rect.x0 < rect.x1 && rect.y0 < rect.y1 ? rect : null;
 }
 
-function union(a, b) {
+export function union(a, b) {
   if (!a || !b) return a || b;
   return {
     x0: Math.min(a.x0, b.x0),
@@ -24,12 +28,19 @@ function union(a, b) {
   };
 }
 
-function whole(grid) {
+export function whole(grid) {
   return { x0: 0, y0: 0, x1: grid.width, y1: grid.height };
 }
 
+/** The indices of a rectangle's pixels, row by row, in a grid of that width. */
+export function* pixelsOf(rect, width) {
+  for (let y = rect.y0; y < rect.y1; y++) {
+    for (let x = rect.x0; x < rect.x1; x++) yield y * width + x;
+  }
+}
+
 /** A straight stroke of a round brush: all pixels whose centre is less than size / 2 from the segment. */
-function drawSegment(grid, from, to, size, id) {
+export function drawSegment(grid, from, to, size, id) {
   const reach = size >> 1;
   const rect = clip(
     grid,
@@ -41,9 +52,7 @@ function drawSegment(grid, from, to, size, id) {
   if (!rect) return null;
   const near = nearSegment(from, to, size);
   for (let y = rect.y0; y < rect.y1; y++) {
-    for (let x = rect.x0; x < rect.x1; x++) {
-      if (near(x, y)) grid.data[y * grid.width + x] = id;
-    }
+    for (let x = rect.x0; x < rect.x1; x++) if (near(x, y)) grid.data[y * grid.width + x] = id;
   }
   return rect;
 }
@@ -65,7 +74,7 @@ function nearSegment(from, to, size) {
 }
 
 /** A filled box with both corners in it. */
-function drawBox(grid, from, to, id) {
+export function drawBox(grid, from, to, id) {
   const rect = clip(
     grid,
     Math.min(from.x, to.x),
@@ -81,7 +90,7 @@ function drawBox(grid, from, to, id) {
 }
 
 /** The 4-connected region around a point becomes `id`. */
-function floodFill(grid, at, id) {
+export function floodFill(grid, at, id) {
   const { width, data } = grid;
   if (!clip(grid, at.x, at.y, at.x + 1, at.y + 1)) return null;
   const old = data[at.y * width + at.x];
@@ -107,7 +116,7 @@ function floodFill(grid, at, id) {
   return rect;
 }
 
-function mirrorRows(grid) {
+export function mirrorRows(grid) {
   for (let row = 0; row < grid.data.length; row += grid.width) {
     grid.data.subarray(row, row + grid.width).reverse();
   }
@@ -124,7 +133,7 @@ function footprints(from, to, keepLines) {
 }
 
 /** Nearest neighbour; with `keepLines`, no stroke gets lost where the grid shrinks. */
-function resample(grid, width, height, keepLines) {
+export function resample(grid, width, height, keepLines) {
   const data = new Uint8Array(width * height);
   const columns = footprints(grid.width, width, keepLines);
   const rows = footprints(grid.height, height, keepLines);
@@ -141,7 +150,7 @@ function resample(grid, width, height, keepLines) {
 }
 
 /** Runs "IDxCOUNT,IDxCOUNT,..."; "" where nothing is drawn. */
-function encodeRuns(data) {
+export function encodeRuns(data) {
   const runs = [];
   let start = 0;
   for (let i = 1; i <= data.length; i++) {
@@ -153,7 +162,7 @@ function encodeRuns(data) {
 }
 
 /** A Uint8Array of `length` ids, or null where the text is damaged; ids beyond `lastId` become 0. */
-function decodeRuns(text, length, lastId) {
+export function decodeRuns(text, length, lastId) {
   if (typeof text !== "string") return null;
   const data = new Uint8Array(length);
   if (!text) return data;

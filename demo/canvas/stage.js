@@ -1,15 +1,11 @@
 // What is seen of the drawing: two pixel layers on paper, the ring under the pointer, the keyboard's crosshair.
 
-const UNKNOWN_COLOR = "#9aa0a6";
-const INK = "#1d2126";
+import { make } from "../dom.js";
+import { LAYERS } from "./drawing.js";
+import { pixelsOf, whole } from "./raster.js";
 
-/** make("button", {class: "x", type: "button"}, "text" or child, ...). Text is never parsed as markup. */
-function make(tag, attributes, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes || {})) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
+export const UNKNOWN_COLOR = "#9aa0a6";
+export const INK = "#1d2126";
 
 /** "#rrggbb" as a little-endian pixel of ImageData. */
 function pixelOf(color) {
@@ -17,13 +13,13 @@ function pixelOf(color) {
   return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 }
 
-class Stage {
+export class Stage {
   constructor(drawing) {
     this.drawing = drawing;
     this.colors = { labels: new Uint32Array(256), sketch: new Uint32Array(256) };
     this.colors.sketch[1] = pixelOf(INK);
-    this.canvases = {};
-    for (const layer of LAYERS) this.canvases[layer] = make("canvas", { class: layer, "aria-hidden": "true" });
+    const canvas = (layer) => [layer, make("canvas", { class: layer, "aria-hidden": "true" })];
+    this.canvases = Object.fromEntries(LAYERS.map(canvas));
     this.ring = make("div", { class: "ring" });
     this.cross = make("div", { class: "cross" });
     this.root = make(
@@ -33,7 +29,8 @@ class Stage {
         tabindex: "0",
         role: "application",
         "aria-roledescription": "drawing canvas",
-        "aria-label": "Drawing. Arrow keys move the crosshair, with Shift further. Space draws. Control Enter generates.",
+        "aria-label":
+          "Drawing. Arrow keys move the crosshair, with Shift further. Space draws. Control Enter generates.",
       },
       this.canvases.labels,
       this.canvases.sketch,

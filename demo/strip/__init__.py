@@ -9,29 +9,16 @@ import gradio as gr
 
 from mcm_core.drawing.conditions import InputError
 
-_FOLDER = Path(__file__).parent
-_SCRIPTS = ("../dom.js", "strip.js")
+from ..component import Component
 
 
-class Strip(gr.HTML):
+class Strip(Component):
     """The value is a list of {"images": data URLs shown side by side, "text": caption}. Event: `choose`."""
 
+    folder = Path(__file__).parent
+
     def __init__(self, value: list[dict[str, Any]] | None = None, *, label: str, **kwargs: Any) -> None:
-        super().__init__(
-            value=value or [],
-            label=label,
-            html_template='<div class="mcm-strip"></div>',
-            css_template=(_FOLDER / "strip.css").read_text(encoding="utf-8"),
-            js_on_load="\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-            apply_default_css=False,
-            **kwargs,
-        )
-
-    def preprocess(self, payload: Any) -> None:
-        """Nothing: what the page shows is no input."""
-
-    def postprocess(self, value: Any) -> Any:
-        return value
+        super().__init__(value or [], label=label, **kwargs)
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "array"}

@@ -1,28 +1,22 @@
 // What the modulator did: where and when its scale and its shift acted, over the steps.
 
+import { choice, make, slider } from "../dom.js";
+import { bytes, paintHeat } from "./colors.js";
+import { picture } from "./result.js";
+
 const PARTS = { both: "Both", gamma: "Scale γ", nu: "Shift ν" };
 
-class ActionPanel {
+export class ActionPanel {
   constructor(viewer) {
-    this.viewer = viewer;
     this.part = "both";
     this.node = make("div", { class: "panel action" });
     this.heat = make("canvas", { class: "heat", role: "img" });
-    this.parts = Object.entries(PARTS).map(([part, name]) => button(name, () => this.switchTo(part), { class: "act" }));
-    this.controls = make("div", { class: "controls", role: "group", "aria-label": "What to show" }, ...this.parts);
+    const switchTo = (part) => {
+      this.part = part;
+      viewer.refresh();
+    };
+    this.controls = choice("What to show", PARTS, this.part, switchTo);
     this.below = make("div", { class: "steps" });
-    this.refreshParts();
-  }
-
-  switchTo(part) {
-    this.part = part;
-    this.refreshParts();
-    this.viewer.refresh();
-  }
-
-  refreshParts() {
-    const names = Object.keys(PARTS);
-    this.parts.forEach((node, index) => node.setAttribute("aria-pressed", String(names[index] === this.part)));
   }
 
   show(view, selected, previews) {
@@ -33,7 +27,8 @@ class ActionPanel {
     if (fresh) this.step = this.strongest();
     this.background = picture(view.pictures[selected].file.url, "", { class: "whole dimmed" });
     this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""));
-    this.below.replaceChildren(this.curve(steps), this.scrubber(steps), this.key());
+    const key = make("div", { class: "key" }, "noise", make("span", {}, "mean action at each step"), "picture");
+    this.below.replaceChildren(this.curve(steps), this.scrubber(steps), key);
     this.goTo(this.step);
   }
 
@@ -71,9 +66,8 @@ class ActionPanel {
   }
 
   scrubber(steps) {
-    this.range = make("input", { type: "range", min: 0, max: steps - 1, step: 1, class: "cover", "aria-label": "Step" });
-    this.range.value = this.step;
-    this.range.addEventListener("input", () => this.goTo(Number(this.range.value)));
+    const attributes = { min: 0, max: steps - 1, step: 1, class: "cover", "aria-label": "Step" };
+    this.range = slider((step) => this.goTo(step), { value: this.step, ...attributes });
     return this.range;
   }
 
@@ -81,17 +75,9 @@ class ActionPanel {
   curve(steps) {
     const means = Array.from({ length: steps }, (_, step) => this.mean(step));
     const top = Math.max(...means, 1e-9);
-    const bars = means.map((mean) => {
-      const bar = make("i");
-      bar.style.setProperty("--share", mean / top);
-      return bar;
-    });
+    const bars = means.map((mean) => make("i", { "--share": mean / top }));
     this.cursor = make("b", { class: "cursor" });
     return make("div", { class: "curve", "aria-hidden": "true" }, ...bars, this.cursor);
-  }
-
-  key() {
-    return make("div", { class: "key" }, "noise", make("span", {}, "mean action at each step"), "picture");
   }
 
   reason(view) {

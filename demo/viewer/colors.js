@@ -13,16 +13,20 @@ const HEAT = (() => {
   const table = new Uint8ClampedArray(256 * 4);
   for (let level = 0; level < 256; level += 1) {
     const at = level / 255;
-    const upper = Math.max(1, STOPS.findIndex(([stop]) => stop >= at));
+    const upper = Math.max(
+      1,
+      STOPS.findIndex(([stop]) => stop >= at),
+    );
     const [from, to] = [STOPS[upper - 1], STOPS[upper]];
     const share = (at - from[0]) / (to[0] - from[0]);
-    for (let part = 0; part < 4; part += 1) table[level * 4 + part] = from[part + 1] + share * (to[part + 1] - from[part + 1]);
+    for (let part = 0; part < 4; part += 1)
+      table[level * 4 + part] = from[part + 1] + share * (to[part + 1] - from[part + 1]);
   }
   return table;
 })();
 
 /** Paints levels (an array of width * height numbers in 0..255) on a canvas of that size. */
-function paintHeat(canvas, levels, width, height) {
+export function paintHeat(canvas, levels, width, height) {
   canvas.width = width;
   canvas.height = height;
   const pixels = new ImageData(width, height);
@@ -33,6 +37,6 @@ function paintHeat(canvas, levels, width, height) {
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
-function bytes(base64) {
+export function bytes(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }

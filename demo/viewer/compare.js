@@ -1,26 +1,20 @@
 // The picture beside what the same model makes of the same noise without the drawing.
 
-class ComparePanel {
+import { choice, make, slider } from "../dom.js";
+import { picture } from "./result.js";
+
+const LABEL = "Compare: more without or with the drawing";
+
+export class ComparePanel {
   constructor(viewer) {
-    this.viewer = viewer;
     this.node = make("div", { class: "panel compare" });
     this.position = 50;
     this.mode = "slider";
-    this.modes = ["slider", "side"].map((mode) =>
-      button({ slider: "Slider", side: "Side by side" }[mode], () => this.switchTo(mode), { class: "act" }),
-    );
-    this.controls = make("div", { class: "controls", role: "group", "aria-label": "How to compare" }, ...this.modes);
-    this.refreshModes();
-  }
-
-  switchTo(mode) {
-    this.mode = mode;
-    this.refreshModes();
-    this.viewer.refresh();
-  }
-
-  refreshModes() {
-    this.modes.forEach((node, index) => node.setAttribute("aria-pressed", String(["slider", "side"][index] === this.mode)));
+    const switchTo = (mode) => {
+      this.mode = mode;
+      viewer.refresh();
+    };
+    this.controls = choice("How to compare", { slider: "Slider", side: "Side by side" }, this.mode, switchTo);
   }
 
   /** The plain picture as it forms. */
@@ -41,22 +35,20 @@ class ComparePanel {
       picture(plain, "Without the drawing", { class: "plain" }),
       picture(modulated, "With the drawing", { class: "modulated" }),
     ];
-    const captions = [make("span", { class: "tag left" }, "Without drawing"), make("span", { class: "tag right" }, "With drawing")];
+    const without = make("span", { class: "tag left" }, "Without drawing");
+    const with_ = make("span", { class: "tag right" }, "With drawing");
     this.node.classList.toggle("side", this.mode === "side");
-    this.node.replaceChildren(...images, ...captions);
+    this.node.replaceChildren(...images, without, with_);
     if (this.mode === "slider") this.node.append(make("i", { class: "divider", "aria-hidden": "true" }), this.slider());
   }
 
   slider() {
-    const input = make("input", { type: "range", min: 0, max: 100, step: 0.5, class: "cover", "aria-label": "Compare: more without or with the drawing" });
-    const move = () => {
-      this.position = Number(input.value);
-      this.node.style.setProperty("--at", `${this.position}%`);
+    const move = (position) => {
+      this.position = position;
+      this.node.style.setProperty("--at", `${position}%`);
     };
-    input.value = this.position;
-    input.addEventListener("input", move);
-    move();
-    return input;
+    move(this.position);
+    return slider(move, { min: 0, max: 100, step: 0.5, value: this.position, class: "cover", "aria-label": LABEL });
   }
 
   reason(view) {

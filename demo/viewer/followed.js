@@ -1,47 +1,40 @@
 // How well the picture follows the drawing: the map read again from the picture, and the agreement by class.
 
+import { choice, make } from "../dom.js";
+import { picture } from "./result.js";
+
+const OVER = { map: "The map read from the picture", misses: "Where it differs from what was painted" };
+
 const percent = (share) => `${Math.round(100 * share)} %`;
+const tag = (side, text) => make("span", { class: `tag ${side}` }, text);
 
-class FollowedPanel {
+export class FollowedPanel {
   constructor(viewer) {
-    this.viewer = viewer;
-    this.misses = false;
+    this.over = "map";
     this.node = make("div", { class: "panel followed" });
-    this.choices = [false, true].map((misses) =>
-      button(misses ? "Misses" : "Map read again", () => this.switchTo(misses), { class: "act" }),
-    );
-    this.controls = make("div", { class: "controls", role: "group", "aria-label": "What to draw over it" }, ...this.choices);
+    const switchTo = (over) => {
+      this.over = over;
+      viewer.refresh();
+    };
+    this.controls = choice("What to draw over it", { map: "Map read again", misses: "Misses" }, this.over, switchTo);
     this.below = make("ul", { class: "shares" });
-    this.refreshChoices();
-  }
-
-  switchTo(misses) {
-    this.misses = misses;
-    this.refreshChoices();
-    this.viewer.refresh();
-  }
-
-  refreshChoices() {
-    this.choices.forEach((node, index) => node.setAttribute("aria-pressed", String(Boolean(index) === this.misses)));
   }
 
   show(view, selected) {
     const read = view.followed[selected];
-    const over = this.misses ? [read.misses, "Where it differs from what was painted"] : [read.map, "The map read from the picture"];
     this.node.replaceChildren(
       picture(view.pictures[selected].file.url, "", { class: "whole" }),
-      picture(...over, { class: "whole over" }),
-      make("span", { class: "tag left" }, `${percent(read.share)} of the painted area`),
+      picture(read[this.over], OVER[this.over], { class: "whole over" }),
+      tag("left", `${percent(read.share)} of the painted area`),
     );
-    if (read.plain !== null) this.node.append(make("span", { class: "tag right" }, `Without drawing ${percent(read.plain)}`));
-    this.below.replaceChildren(...read.classes.map((one) => this.share(one)));
+    if (read.plain !== null) this.node.append(tag("right", `Without drawing ${percent(read.plain)}`));
+    this.below.replaceChildren(...read.classes.map((followed) => this.share(followed)));
   }
 
   share({ name, color, share }) {
-    const item = make("li", {}, make("i", { class: "swatch" }), make("span", {}, name), make("b", {}, percent(share)));
-    item.style.setProperty("--swatch", color);
-    item.style.setProperty("--share", share);
-    return item;
+    const swatch = make("i", { class: "swatch", "--swatch": color });
+    const texts = [make("span", { class: "name" }, name), make("b", {}, percent(share))];
+    return make("li", { "--swatch": color, "--share": share }, swatch, ...texts);
   }
 
   reason(view) {

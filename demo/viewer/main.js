@@ -1,10 +1,18 @@
-// Puts the panels together. Gradio runs this file's scope once per mount.
+// Puts the panels together.
+
+import { button, make, roving } from "../dom.js";
+import { ActionPanel } from "./action.js";
+import { ComparePanel } from "./compare.js";
+import { FollowedPanel } from "./followed.js";
+import { ResultPanel } from "./result.js";
 
 const TITLES = { result: "Result", compare: "Compare", action: "What it did", followed: "How it followed" };
-const BUSY = ["waiting", "running"];
+const BUSY = ["waiting", "running", "comparing"];
 
+/** The stage says which view it shows: `data-state`, `data-run` and, while a picture forms, `data-step`. */
 class Viewer {
-  constructor(root) {
+  constructor(root, ratio, compare) {
+    this.compare = compare;
     this.tab = "result";
     this.view = { state: "idle" };
     this.selected = 0;
@@ -16,9 +24,7 @@ class Viewer {
       followed: new FollowedPanel(this),
     };
     this.makeTabs();
-    this.stage = make("div", { class: "stage", role: "tabpanel", id: "mcm-stage" });
-    this.stage.style.setProperty("--ratio", (props.width || 1) / (props.height || 1));
-    this.status = make("div", { class: "status" });
+    this.stage = make("div", { class: "stage", role: "tabpanel", id: "mcm-stage", "--ratio": ratio });
     this.bar = make("div", { class: "bar" });
     this.below = make("div", { class: "below" });
     this.heard = make("div", { class: "heard", role: "status", "aria-live": "polite" });
@@ -27,18 +33,19 @@ class Viewer {
   }
 
   makeTabs() {
-    this.tabs = make("div", { class: "tabs", role: "tablist", "aria-label": "Views of the picture" });
+    this.tabs = make("div", { class: "tray tabs", role: "tablist", "aria-label": "Views of the picture" });
     for (const [tab, title] of Object.entries(TITLES)) {
-      this.tabs.append(button(title, () => this.open(tab), { role: "tab", "data-tab": tab, "aria-controls": "mcm-stage" }));
+      const attributes = { role: "tab", "data-tab": tab, "aria-controls": "mcm-stage" };
+      this.tabs.append(button(title, () => this.open(tab), attributes));
     }
-    roving(this.tabs);
+    this.tabStop = roving(this.tabs);
   }
 
   open(tab) {
     this.tab = tab;
     this.refresh();
     const { view } = this;
-    if (tab === "compare" && view.state === "done" && view.modulated && !view.plain) trigger("compare");
+    if (tab === "compare" && view.state === "done" && view.modulated && !view.plain) this.compare();
   }
 
   select(index) {
@@ -61,7 +68,9 @@ class Viewer {
 
   tell({ state, message }) {
     if (state === this.view.state) return;
-    const told = { waiting: "Waiting in line", running: "Painting", done: "The picture is ready", stopped: "Stopped" }[state];
+    const told = { waiting: "Waiting in line", running: "Painting", done: "The picture is ready", stopped: "Stopped" }[
+      state
+    ];
     this.heard.textContent = state === "failed" ? message : told || "";
   }
 
@@ -71,14 +80,14 @@ class Viewer {
     for (const tab of this.tabs.children) {
       const isOpen = tab.dataset.tab === this.tab;
       tab.setAttribute("aria-selected", String(isOpen));
-      tab.tabIndex = isOpen ? 0 : -1;
+      if (isOpen) this.tabStop(tab);
     }
-    const { state } = this.view;
-    this.stage.dataset.state = state;
+    const { state, run = 0, step = "" } = this.view;
     const showing = state === "done" || state === "comparing" ? this.finished() : this.unfinished();
     if (this.stage.firstChild !== showing.node) this.stage.replaceChildren(showing.node);
     this.bar.replaceChildren(this.statusLine(), ...(showing.controls ? [showing.controls] : []));
     this.below.replaceChildren(...(showing.below ? [showing.below] : []));
+    Object.assign(this.stage.dataset, { state, run, step });
   }
 
   unfinished() {
@@ -113,7 +122,7 @@ class Viewer {
       "div",
       { class: "hint" },
       make("p", {}, "The same noise without the drawing has not been painted yet."),
-      button("Paint it", () => trigger("compare"), { class: "act strong" }),
+      button("Paint it", this.compare, { class: "act strong" }),
     );
   }
 
@@ -130,7 +139,7 @@ class Viewer {
       failed: "No picture",
     };
     const line = make("div", { class: "status" }, make("span", {}, texts[state] ?? ""));
-    if ([...BUSY, "comparing"].includes(state)) {
+    if (BUSY.includes(state)) {
       const bar = make("progress", { max: total || 1, "aria-label": "Progress" });
       bar.value = counts ? step + 1 : 0;
       line.append(bar);
@@ -145,6 +154,9 @@ function time(seconds) {
   return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
-const viewer = new Viewer(element.querySelector(".mcm-viewer"));
-watch("value", () => viewer.take(props.value));
-if (props.value) viewer.take(props.value);
+export function mount({ element, trigger, props, watch }) {
+  const ratio = (props.width || 1) / (props.height || 1);
+  const viewer = new Viewer(element.querySelector(".mcm-viewer"), ratio, () => trigger("compare"));
+  watch("value", () => viewer.take(props.value));
+  viewer.take(props.value);
+}

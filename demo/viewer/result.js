@@ -1,17 +1,17 @@
 // The picture, and before that its previews. Several pictures share the stage.
 
-function picture(src, alt, attributes = {}) {
+import { button, make, roving } from "../dom.js";
+
+export function picture(src, alt, attributes = {}) {
   return make("img", { src, alt, draggable: "false", ...attributes });
 }
 
 /** As many columns as make a grid of `count` pictures about square. */
 function gridOf(images) {
-  const grid = make("div", { class: "grid" }, ...images);
-  grid.style.setProperty("--columns", Math.ceil(Math.sqrt(images.length)));
-  return grid;
+  return make("div", { class: "grid forming", "--columns": Math.ceil(Math.sqrt(images.length)) }, ...images);
 }
 
-class ResultPanel {
+export class ResultPanel {
   constructor(viewer) {
     this.viewer = viewer;
     this.node = make("div", { class: "panel" });
@@ -23,9 +23,7 @@ class ResultPanel {
   form(previews) {
     const images = [...this.node.querySelectorAll(".forming img")];
     if (images.length !== previews.length) {
-      const grid = gridOf(previews.map((src) => picture(src, "The picture as it forms")));
-      grid.classList.add("forming");
-      this.node.replaceChildren(grid);
+      this.node.replaceChildren(gridOf(previews.map((src) => picture(src, "The picture as it forms"))));
     } else {
       images.forEach((image, index) => (image.src = previews[index]));
     }
@@ -44,18 +42,18 @@ class ResultPanel {
 
   choices(pictures, selected) {
     const row = make("div", { class: "choices", role: "group", "aria-label": "Variations" });
-    pictures.forEach(({ file, seed }, index) => {
+    const buttons = pictures.map(({ file, seed }, index) => {
       const choose = () => {
         this.viewer.select(index);
         this.node.querySelectorAll(".choices button")[index].focus();
       };
-      const choice = button(picture(file.url, ""), choose, {
+      return button(picture(file.url, ""), choose, {
         "aria-pressed": String(index === selected),
         "aria-label": `Variation ${index + 1}, seed ${seed}`,
       });
-      row.append(choice);
     });
-    roving(row);
+    row.append(...buttons);
+    roving(row)(buttons[selected]);
     return row;
   }
 

@@ -20,8 +20,9 @@ WALLS = {
     "pink": ("#f5a3a8", "#7a4a68"),
     "wooden": ("#b57c42", "#5f4133"),
 }
-DOOR, CHIMNEY = "#5a3626", "#8a5f52"
+DOOR, CHIMNEY, FRAME = "#5a3626", "#8a5f52", "#fff8ea"
 DETAIL = 0.02  # of the picture: what is smaller is left out
+FRAMED = 0.28  # houses from this size on have frames in their windows
 
 
 def house(p: Painter, x: float, y: float, size: float, angle: float = 0.0, squash: float = 1.0) -> None:
@@ -29,7 +30,7 @@ def house(p: Painter, x: float, y: float, size: float, angle: float = 0.0, squas
     name, since = p.pick(*WALLS), p.easel.last_part
     wall, roof = WALLS[name]
     roof = "#f3f8fd" if p.season.snowy_ground else roof
-    for part, colour in (_gabled, _long, _cornered)[int(p.rng.integers(3))](p, wall, roof):
+    for part, colour in (_gabled, _long, _cornered)[int(p.rng.integers(3))](p, wall, roof, size):
         if np.ptp(part, axis=0).min() * size > 0.6 * DETAIL:
             p.easel.fill(shapes.moved(part, x, y, size, angle, squash), colour, "house")
     p.saw("house", name, since=since)
@@ -40,15 +41,24 @@ def window_colour(p: Painter) -> Colour:
     return rgb("#ffdc6e") if p.light.stars else p.lit("#4f8fc4")
 
 
-def _window(p: Painter, x: float, y: float, half: float = 0.13) -> list[Part]:
-    return [(shapes.box(x - half, y - half, x + half, y + half), window_colour(p))]
+def _window(p: Painter, x: float, y: float, size: float, half: float = 0.13) -> list[Part]:
+    """A pane; on large houses a frame with four panes."""
+    if size < FRAMED:
+        return [(shapes.box(x - half, y - half, x + half, y + half), window_colour(p))]
+    edge, rim = half + 0.035, 0.025
+    parts = [(shapes.box(x - edge, y - edge, x + edge, y + edge), p.lit(FRAME))]
+    for left in (x - half, x + rim):
+        for top in (y - half, y + rim):
+            pane = shapes.box(left, top, left + half - rim, top + half - rim)
+            parts.append((pane, window_colour(p)))
+    return parts
 
 
 def _door(p: Painter, x: float, high: float = 0.46) -> list[Part]:
     return [(shapes.box(x - 0.13, -high, x + 0.13, 0), p.lit(DOOR))]
 
 
-def _gabled(p: Painter, wall: str, roof: str) -> list[Part]:
+def _gabled(p: Painter, wall: str, roof: str, size: float) -> list[Part]:
     """Its gable to the front: a square, a triangle on it, a door, one to three windows, perhaps a chimney."""
     wide, high = p.rng.uniform(0.46, 0.62), p.rng.uniform(0.6, 0.9)
     peak, door = high + p.rng.uniform(0.45, 0.75), p.rng.choice([-0.5, 0.0, 0.5]) * wide
@@ -68,13 +78,13 @@ def _gabled(p: Painter, wall: str, roof: str) -> list[Part]:
     spots = (-0.6 * wide, 0.6 * wide) if door == 0.0 else (-0.4 * door, door)
     for spot in spots if p.chance(0.7) else spots[:1]:
         if abs(spot - door) > 0.27:
-            parts += _window(p, spot, -0.6 * high)
+            parts += _window(p, spot, -0.6 * high, size)
     if len(spots) and peak - high > 0.6 and door != 0.0:
-        parts += _window(p, 0.0, -high - 0.12, 0.1)
+        parts += _window(p, 0.0, -high - 0.12, size, 0.1)
     return parts
 
 
-def _long(p: Painter, wall: str, roof: str) -> list[Part]:
+def _long(p: Painter, wall: str, roof: str, size: float) -> list[Part]:
     """Its eaves to the front: a broad wall under a sloping roof."""
     wide, high = p.rng.uniform(0.6, 0.8), p.rng.uniform(0.52, 0.66)
     top, chimney = high + p.rng.uniform(0.36, 0.5), p.rng.uniform(-0.4, 0.4)
@@ -93,11 +103,11 @@ def _long(p: Painter, wall: str, roof: str) -> list[Part]:
     parts += _door(p, door, 0.44)
     for spot in (-0.62 * wide, 0.0, 0.62 * wide):
         if abs(spot - door) > 0.27:
-            parts += _window(p, spot, -0.32, 0.125)
+            parts += _window(p, spot, -0.32, size, 0.125)
     return parts
 
 
-def _cornered(p: Painter, wall: str, roof: str) -> list[Part]:
+def _cornered(p: Painter, wall: str, roof: str, size: float) -> list[Part]:
     """Seen over its corner: the gable in the light, the long side and its roof in the shade."""
     wide, high = p.rng.uniform(0.34, 0.42), p.rng.uniform(0.55, 0.72)
     peak, end = high + p.rng.uniform(0.36, 0.5), p.rng.uniform(0.75, 0.9)
@@ -119,7 +129,7 @@ def _cornered(p: Painter, wall: str, roof: str) -> list[Part]:
         (shapes.polygon(strip), p.lit(roof, 0, 0.86)),
     ]
     parts += _door(p, left + wide, 0.42)
-    parts += _window(p, (middle + end) / 2, -0.3, 0.13)
+    parts += _window(p, (middle + end) / 2, -0.3, size)
     return (
         parts if p.chance(0.5) else [(part * np.array([-1, 1], np.float32), colour) for part, colour in parts]
     )

@@ -13,21 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from .facts import Thing
+from .truth import ABOVE, WATERS, adjectives, different, fitting, kinds_of
 from .words import COUNTS, NAMELESS, SEASONS, STYLES, THINGS, TIMES, TRAITS, Words
 
 __all__ = ["SEASONS", "STYLES", "THINGS", "TIMES", "Prompt", "caption", "prompts", "vocabulary"]
 
 Rng = np.random.Generator
 
+TERSE = 0.12  # of the captions are a few words without articles
 LONGEST = 36  # words and signs: the embedded base reads 38
-ABOVE = frozenset({"sky", "sun", "moon", "stars", "clouds"})
-WATERS = frozenset({"lake", "water", "river"})
-LANDS = frozenset(
-    {"mountains", "mountain", "hills", "forest", "trees", "meadow", "house", "road", "path", "tree"}
-)
-BROAD = (LANDS | WATERS | {"beach", "sand", "snow", "snowy hills"}) - {"house", "tree", "road", "path"}
-FOR_BROAD = frozenset({"golden", "orange", "purple", "violet", "grey", "gray", "bright", "dark"})
-FOR_LAND = frozenset({"snowy", "snow covered", "dry", "arid"})
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a caption is about to say, in random order. `kinds` are all that can be seen, said or not."""
+    """What a caption is about to say, in random order.
+
+    `kinds` are all that can be seen, said or not, and `truth.DARK` at dusk and by night.
+    """
 
     when: tuple[Words, ...]
     shown: tuple[Thing, ...]
@@ -58,17 +55,19 @@ def caption(
     `said` is the share of time, season and things that is told; at 1 all of them, up to six things. A
     season of None is not told: the picture does not show it.
     """
+    terse = said < 1 and rng.random() < TERSE
+    said = said / 2 if terse else said
     when = [
         words for words in (TIMES[time], SEASONS[season] if season else None) if words and rng.random() < said
     ]
     kept = [thing for thing in things if rng.random() < (said if thing.kind != "sky" else 0.06)]
-    most = 6 if said >= 1 else int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
-    shown = [kept[index] for index in rng.permutation(len(kept))][:most]
+    most = 6 if said >= 1 else 1 if terse else int(rng.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
+    shown = different([kept[index] for index in rng.permutation(len(kept))])[:most]
     order = [when[index] for index in rng.permutation(len(when))]
-    form = _FORMS[int(rng.integers(len(_FORMS)))]
+    form = _short if terse else _FORMS[int(rng.integers(len(_FORMS)))]
     shown = shown[: int(rng.integers(1, 3))] if form is _short and said < 1 else shown
     while True:
-        told = _Told(tuple(order), tuple(shown), frozenset(thing.kind for thing in things))
+        told = _Told(tuple(order), tuple(shown), kinds_of(things, time))
         text = _tidy(form(told, style, rng))
         if len(re.findall(r"\w+|[^\w\s]", text)) <= LONGEST:
             return text
@@ -84,10 +83,11 @@ def prompts(seeds: Iterable[int], styles: Sequence[str] = tuple(STYLES)) -> Iter
         kinds += ["bridge", "lighthouse", "balloon", *(("clouds",) if time != "day" else ("sun",))]
         chosen = rng.choice(kinds, int(rng.integers(1, 4)), replace=False)
         things = tuple(Thing(str(kind)) for kind in chosen)
-        around = (Thing("sky"), *((Thing("snow"),) if season == "winter" else ()))
+        around = [Thing("sky"), *([Thing("snow")] if season == "winter" else [])]
+        around += [Thing("moon"), Thing("stars")] if time == "night" else []
         order = tuple(things[index] for index in rng.permutation(len(things)))
         when = [(TIMES[time], SEASONS[season])[index] for index in rng.permutation(2)]
-        seen = frozenset(thing.kind for thing in (*things, *around))
+        seen = kinds_of((*things, *around), time)
         text = _FORMS[int(rng.integers(len(_FORMS)))](_Told(tuple(when), order, seen), style, rng)
         yield Prompt(_tidy(text), time, season, style, things)
 
@@ -128,17 +128,6 @@ def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio8' else 'a'} {noun}"
 
 
-def _fitting(options: Sequence[str], kinds: frozenset[str]) -> list[str]:
-    """Those that tell of no moon, stars, snow or sky where there is none, nor of a clear sky with clouds."""
-    needs = (("moon", {"moon"}), ("star", {"stars"}), ("sky", {"sky"}), ("snow", {"snow", "snowy hills"}))
-    return [
-        text
-        for text in options
-        if not any(word in text and not needed & kinds for word, needed in needs)
-        and not ("clear" in text and "clouds" in kinds)
-    ]
-
-
 def _noun(thing: Thing, rng: Rng, adjective: str = "", article: bool = True) -> str:
     """A thing with what is true of it: "a big red house", "three suns", "misty mountains"."""
     nouns = THINGS[thing.kind]
@@ -165,18 +154,14 @@ def _placed(thing: Thing, rng: Rng, noun: str) -> str:
     return f"{noun} {_pick(rng, thing.where)}" if thing.where and rng.random() < 0.25 else noun
 
 
-def _adjective(words: Words, host: str, kinds: frozenset[str], rng: Rng) -> str:
-    """One that this kind of thing can carry; "" is a landscape without a name."""
-    options = _fitting(words.adjectives, kinds)
-    if host and host not in BROAD:
-        options = [text for text in options if text not in FOR_BROAD]
-    if host and host not in LANDS:
-        options = [text for text in options if text not in FOR_LAND]
+def _adjective(words: Words, host: Thing | None, told: _Told, rng: Rng) -> str:
+    """A time or season as an adjective of the host, or of a landscape; "" if none fits."""
+    options = adjectives(words, host.kind if host else None, told.kinds)
     return _pick(rng, options) if options else ""
 
 
 def _phrase(words: Words, told: _Told, rng: Rng) -> str:
-    return _pick(rng, _fitting(words.phrases, told.kinds))
+    return _pick(rng, fitting(words.phrases, told.kinds))
 
 
 def _link(first: Thing, second: Thing, rng: Rng) -> str:
@@ -207,11 +192,11 @@ def _flowing(told: _Told, style: str, rng: Rng) -> str:
     host = next((thing for thing in shown if thing.kind not in ABOVE), None)
     for words in told.when:
         place = _pick(rng, ("adjective", "adjective", "front", "middle", "end", "end", "head"))
-        heads = _fitting(words.heads, told.kinds)
+        heads = fitting(words.heads, told.kinds)
         if place == "head" and not head and heads:
             head = _pick(rng, heads)
             continue
-        carried = _adjective(words, host.kind if host else "", told.kinds, rng)
+        carried = _adjective(words, host, told, rng)
         if place in ("adjective", "head") and carried and (host or not shown):
             adjectives.append(carried)
         else:
@@ -279,7 +264,7 @@ def _listed(told: _Told, style: str, rng: Rng) -> str:
     article = bool(rng.random() < 0.4)
     parts = [_noun(thing, rng, article=article) for thing in told.shown]
     for words in told.when:
-        ways = _fitting((*words.heads, *words.phrases, *words.adjectives), told.kinds)
+        ways = fitting((*words.heads, *words.phrases, *words.adjectives), told.kinds)
         parts.append(_bare(_pick(rng, ways)))
     manner = STYLES[style]
     if style != "poster" or rng.random() < 0.3 or not parts:
@@ -293,11 +278,11 @@ def _short(told: _Told, style: str, rng: Rng) -> str:
     host = next((thing for thing in told.shown if thing.kind not in ABOVE), None)
     words, behind = [], []
     for when in told.when:
-        carried = _adjective(when, host.kind if host else "", told.kinds, rng)
+        carried = _adjective(when, host, told, rng)
         if rng.random() < 0.6 and carried:
             words.append(carried)
         else:
-            behind.append(_bare(_pick(rng, _fitting((*when.heads, *when.phrases), told.kinds))))
+            behind.append(_bare(_pick(rng, fitting((*when.heads, *when.phrases), told.kinds))))
     noun = _noun(host, rng, article=False) if host else _pick(rng, NAMELESS)
     others = [_noun(thing, rng, article=False) for thing in told.shown if thing is not host]
     joined = [f"{_pick(rng, ('and', 'with', ''))} {other}" for other in others]

@@ -47,7 +47,8 @@ class Easel:
 
     def __init__(self) -> None:
         self.size = SIDE * SUPERSAMPLING
-        self.picture = np.zeros((self.size, self.size, 3), np.float32)
+        planes = np.zeros((3, self.size, self.size), np.float32)
+        self.picture = planes.transpose(1, 2, 0)  # in memory colour by colour: three times as fast to fill
         self.labels = np.full((self.size, self.size), IDS["sky"], np.uint8)
         self.parts = np.zeros((self.size, self.size), np.int32)
         self.part_labels = ["sky"]  # of each part
@@ -131,7 +132,9 @@ class Easel:
 
     def region(self, *names: str) -> np.ndarray:
         """(S, S) bool: where these classes lie on top at the moment."""
-        return np.isin(self.labels, [IDS[name] for name in names])
+        wanted = np.zeros(256, bool)
+        wanted[[IDS[name] for name in names]] = True
+        return wanted[self.labels]
 
     @property
     def last(self) -> np.ndarray:
@@ -141,7 +144,7 @@ class Easel:
     def finish(self, side: int = SIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """-> picture (side, side, 3) and labels (side, side) uint8, parts (side, side) int32; 256 or 512."""
         step = self.size // side
-        small = cv2.resize(self.picture, (side, side), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(np.ascontiguousarray(self.picture), (side, side), interpolation=cv2.INTER_AREA)
         picture = np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
         every = slice(step // 2, None, step)
         return picture, self.labels[every, every].copy(), self.parts[every, every].copy()

@@ -29,9 +29,10 @@ class Painter:
     def lit(self, code: str, distance: float = 0.0, shade: float = 1.0) -> Colour:
         """A surface's colour under this light, `distance` in [0, 1] towards the haze."""
         colour = rgb(code) * np.asarray(self.light.light, np.float32) * np.float32(shade)
+        haze = self.light.veil + distance * (self.light.haze_strength - self.light.veil)
         grey = colour.mean()
         colour = grey + (colour - grey) * np.float32(self.light.vivid)
-        return np.clip(mix(colour, rgb(self.light.haze), distance * self.light.haze_strength), 0, 1)
+        return np.clip(mix(colour, rgb(self.light.haze), haze), 0, 1)
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)

@@ -22,7 +22,11 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 
 @dataclass(frozen=True)
 class Light:
-    """One time of day or weather. Colours are "#rrggbb"; `light` multiplies every lit surface."""
+    """One time of day or weather. Colours are "#rrggbb"; `light` multiplies every lit surface.
+
+    `veil` is the share of haze over what is near, `haze_strength` over what is far away; `vivid` multiplies
+    the saturation of lit surfaces.
+    """
 
     sky: tuple[str, str, str]
     haze: str
@@ -31,6 +35,7 @@ class Light:
     cloud: str
     haze_strength: float = 0.55
     vivid: float = 1.1
+    veil: float = 0.0
     stars: bool = False
     orb_chance: float = 0.8
 
@@ -46,6 +51,7 @@ LIGHTS: Mapping[str, Light] = {
         "#ffe0c8",
         "#9a6ab0",
         vivid=1.3,
+        veil=0.1,
         stars=True,
     ),
     "night": Light(
@@ -55,12 +61,13 @@ LIGHTS: Mapping[str, Light] = {
         "#fff6cf",
         "#3b5596",
         0.45,
-        vivid=1.35,
+        vivid=1.3,
+        veil=0.2,
         stars=True,
     ),
     "overcast": Light(
-        ("#5d86a6", "#93b4c9", "#cfe0e4"),
-        "#a9c1cf",
+        ("#6587a2", "#9cb6c7", "#d6e2e4"),
+        "#afc4d0",
         (0.8, 0.85, 0.88),
         "#f3f1e2",
         "#e6ecee",
@@ -114,7 +121,7 @@ SEASONS: Mapping[str, Season] = {
         ("#ea6a2a", "#f4a92a", "#cf3f2b", "#e0872b"), 0.3, 0.12,
     ),
     "winter": Season(
-        "#c9dcee", "#dbe8e4", "#2f6a6b", "#6a80a3", "#e2dccb", "#f6faff",
+        "#97cbb0", "#b4dfba", "#2f6a6b", "#6a80a3", "#e2dccb", "#f6faff",
         ("#3d7672", "#e4eef6", "#54888a"), 0.8, 0.85, snowy_ground=True,
     ),
     "desert": Season(

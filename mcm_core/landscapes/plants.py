@@ -29,7 +29,7 @@ def tree_line(p: Painter, line: Polygon, distance: float, height: float) -> None
             y = float(np.interp(x, line[:, 0], line[:, 1])) + height * 0.12
             size, spot = height * p.rng.uniform(0.75, 1.25), float(x + p.rng.normal(0, height * 0.1))
             _distant_tree(p, spot, y, size, distance, conifers, closed)
-    p.saw("forest" if closed else "trees", since=since)
+    p.saw("forest" if closed else "trees", *(("pine",) if conifers and closed else ()), since=since)
 
 
 def _distant_tree(
@@ -164,7 +164,7 @@ def _poplar(p: Painter, x: float, y: float, height: float) -> None:
 
 def _pine(p: Painter, x: float, y: float, height: float) -> None:
     snowy = p.season.snowy_ground
-    code = SPRUCE if snowy else p.season.forest
+    code = {SEASONS["winter"]: SPRUCE, SEASONS["autumn"]: "#2f7d54"}.get(p.season, p.season.forest)
     _trunk(p, x, y, height, 0.06, 0.16)
     outline = shapes.pine(x, y - 0.08 * height, height * 0.94, width=0.54)
     p.easel.fill(outline, p.lit(code, 0, 1.1), "tree")

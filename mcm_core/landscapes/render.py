@@ -63,6 +63,8 @@ def write(seed: int, out: Path, styles: Sequence[str], freehand: float, side: in
         "season": drawn.scene.season,
         "season shows": drawn.scene.shows_season,
         "things": [thing.kind for thing in drawn.scene.things],
+        "counts": [thing.count for thing in drawn.scene.things],
+        "traits": [", ".join(thing.traits) for thing in drawn.scene.things],
         "wild": drawn.scene.wild,
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import shapes, terrain, water, wild
 from .buildings import house, tower
-from .easel import SIDE, Easel
+from .easel import IDS, SIDE, Easel
 from .facts import Thing, shows_season, things
 from .painter import Painter
 from .palette import LIGHTS, SEASONS
@@ -67,10 +67,8 @@ def _middle(p: Painter) -> float | None:
     """Below the horizon: a lake or the sea, or land; -> the height of the shore, if there is one."""
     if p.chance(0.55):
         shore = water.lake(p, bool(p.easel.region("mountain", "hill", "snow").any()))
-        if p.chance(0.16):
-            left, right = p.rng.uniform(-0.1, 0.3), p.rng.uniform(0.65, 1.1)
-            top = shore + p.rng.uniform(0.0, 0.06)
-            water.bridge(p, left, right, top, top + p.rng.uniform(0.09, 0.17))
+        if p.chance(0.18):
+            _bridge_over_lake(p, shore)
         return shore
     line = shapes.smooth_ridge(p.rng, p.horizon + 0.02, p.rng.uniform(0.0, 0.02), 2)
     kind, since = terrain.ground(p, line, 0.25), p.easel.last_part - 1
@@ -81,10 +79,19 @@ def _middle(p: Painter) -> float | None:
             _bridge_over_river(p)
     elif kind == "grass" and not p.season.snowy_ground and p.chance(0.4):
         _flowers(p, p.horizon + p.rng.uniform(0.05, 0.2))
-    elif p.chance(0.55):
-        x, width = p.rng.uniform(0.2, 0.8), p.rng.uniform(0.1, 0.34)
-        terrain.road_ahead(p, p.horizon + 0.03, x, width, p.chance(0.35))
     return None
+
+
+def _bridge_over_lake(p: Painter, shore: float) -> None:
+    """From one edge of the picture to the other, or to a spit of land."""
+    top = shore + p.rng.uniform(-0.03, 0.05)
+    foot, left, right = top + p.rng.uniform(0.1, 0.2), -0.08, 1.08
+    if p.chance(0.5):
+        right = p.rng.uniform(0.55, 0.85)
+        x = np.linspace(right - 0.16, 1.05, 40)
+        rise = np.clip((x - x[0]) / 0.2, 0, 1) ** 0.5 * (foot - top + p.rng.uniform(0.0, 0.04))
+        terrain.ground(p, np.stack([x, foot + 0.02 - rise], 1).astype(np.float32), 0.15, foot + 0.05)
+    water.bridge(p, left, right, top, foot)
 
 
 def _bridge_over_river(p: Painter) -> None:
@@ -104,7 +111,8 @@ def _flowers(p: Painter, level: float) -> None:
 
 
 def _foreground(p: Painter, shore: float | None) -> None:
-    if p.chance(0.6):
+    crossed = bool((p.easel.labels == IDS["water"]).any()) and shore is None  # by a river, to be seen whole
+    if p.chance(0.2 if crossed else 0.6):
         level, since = p.rng.uniform(max(0.74, p.horizon + 0.1), 0.95), p.easel.last_part
         if p.season not in (SEASONS["winter"], SEASONS["desert"]) and p.chance(0.25):
             _flowers(p, level)
@@ -112,6 +120,9 @@ def _foreground(p: Painter, shore: float | None) -> None:
             kind = terrain.ground(p, shapes.smooth_ridge(p.rng, level, p.rng.uniform(0.01, 0.06), 2), 0.0)
             sand = "sand" if shore is None else "beach"
             p.saw({"grass": "meadow", "sand": sand, "snow": "snow"}[kind], since=since)
+    if shore is None and not crossed and p.chance(0.4):
+        x, width = p.rng.uniform(0.2, 0.8), p.rng.uniform(0.1, 0.34)
+        terrain.road_ahead(p, p.horizon + 0.03, x, width, p.chance(0.35))
     if p.chance(0.5):
         _house(p)
     if p.chance(0.2):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 Polygon = np.ndarray  # (n, 2) float32
+
+_ANGLES = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1).astype(np.float32)
 
 
 def polygon(points: list[tuple[float, float]]) -> Polygon:
@@ -76,8 +80,7 @@ def blob(
 
 
 def disc(x: float, y: float, radius: float) -> Polygon:
-    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1).astype(np.float32)
+    return CIRCLE * np.float32(radius) + np.array([x, y], np.float32)
 
 
 def cloud(rng: np.random.Generator, x: float, y: float, width: float) -> Polygon:
@@ -215,3 +218,37 @@ def bumpy(line: Polygon, size: float, height: float) -> Polygon:
     x = np.linspace(line[0, 0], line[-1, 0], 400)
     y = np.interp(x, line[:, 0], line[:, 1]) - height * np.sqrt(np.abs(np.sin(np.pi * x / size)))
     return np.stack([x, y], 1).astype(np.float32)
+
+
+def ring(inner: float) -> Polygon:
+    """Between two circles, of radius 1 and `inner`."""
+    circle = np.concatenate([disc(0, 0, 1), disc(0, 0, 1)[:1]])
+    return np.concatenate([circle, circle[::-1] * np.float32(inner)])
+
+
+def crescent() -> Polygon:
+    """A waning moon, about as wide as [-1, 1]: between an arc around the origin and one around (0.55, 0)."""
+    outer = np.linspace(0.25 * np.pi, 1.75 * np.pi, 40)
+    reach = np.arctan2(np.sin(outer[0]), np.cos(outer[0]) - 0.55)
+    inner = np.linspace(2 * np.pi - reach, reach, 40)[1:-1]
+    radius = np.hypot(np.cos(outer[0]) - 0.55, np.sin(outer[0]))
+    arcs = [np.stack([np.cos(outer), np.sin(outer)], 1)]
+    arcs.append(np.stack([0.55 + radius * np.cos(inner), radius * np.sin(inner)], 1))
+    return np.concatenate(arcs).astype(np.float32)
+
+
+def cross(half: float) -> Polygon:
+    """Two bars, `half` their width, about as wide as [-1, 1]."""
+    corner = [(half, half), (half, 1.0), (-half, 1.0), (-half, half), (-1.0, half), (-1.0, -half)]
+    return polygon(corner + [(-x, -y) for x, y in corner])
+
+
+def union(outlines: list[Polygon]) -> Polygon:
+    """The outline around overlapping shapes; of shapes that do not touch, the largest one's."""
+    grid, frame = 512, 256  # pixels a side of the picture, and around it
+    mask = np.zeros((grid + 2 * frame,) * 2, np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [np.round(outline * grid + frame).astype(np.int32)], 1)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    largest = max(contours, key=cv2.contourArea)[:, 0]
+    return ((largest - frame + 0.5) / grid).astype(np.float32)

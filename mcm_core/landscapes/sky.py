@@ -27,7 +27,7 @@ def whole_sky(p: Painter) -> None:
         radius = float(p.rng.choice([0.035, 0.055, 0.08, 0.12])) * p.rng.uniform(0.85, 1.2)
         orb(p, p.rng.uniform(0.1, 0.9), p.rng.uniform(0.1, max(0.14, p.horizon - 0.06)), radius)
     heavy = p.light.orb_chance < 0.2
-    if p.chance(0.9 if heavy else 0.55):
+    if heavy or p.chance(0.55):
         since = p.easel.last_part
         for _ in range(int(p.rng.integers(2, 7) if heavy else p.rng.integers(1, 5))):
             width, y = p.rng.uniform(0.16, 0.44), p.rng.uniform(0.08, max(0.12, p.horizon - 0.1))

@@ -18,6 +18,7 @@ FLOWERS = {
     "daisies": ("#ffffff", "#fff0b0"),
 }
 ROADS = {"grey": ("#9ca3b6", "#7b8298"), "sandy": ("#f0d9a8", "#cfa872")}
+SNOWY_HILL = "#c9dcee"
 LAND = ("hill", "grass", "sand", "snow", "flowers")
 
 
@@ -121,7 +122,7 @@ def _far_hill(p: Painter, distance: float, lift: float) -> None:
 
 def hill(p: Painter, outline: Polygon, distance: float = 0.15, label: str = "hill") -> None:
     """A hill in any outline: a sunlit rim, and lower down its broad flank."""
-    code, height = p.season.hill, shapes.extent(outline)[3]
+    code, height = SNOWY_HILL if label == "snow" else p.season.hill, shapes.extent(outline)[3]
     p.easel.fill(outline, p.lit(code, distance, 1.12), label)
     flank = outline + np.array([0.012, min(0.022, 0.15 * height)], np.float32)
     light, dark = p.lit(code, distance, 1.02), p.lit(code, distance, 0.82)
@@ -130,9 +131,9 @@ def hill(p: Painter, outline: Polygon, distance: float = 0.15, label: str = "hil
         _swaths(p, outline, p.lit(code, distance, 1.1), 0.3)
 
 
-def ground(p: Painter, line: Polygon, distance: float) -> str:
-    """The land below a line, of the kind that the season has; -> which."""
-    outline = shapes.below(line, 1.05)
+def ground(p: Painter, line: Polygon, distance: float, bottom: float = 1.05) -> str:
+    """The land from a line down to `bottom`, of the kind that the season has; -> which."""
+    outline = shapes.below(line, bottom)
     if p.season.snowy_ground:
         snow(p, outline, distance)
         return "snow"

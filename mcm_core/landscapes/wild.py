@@ -27,8 +27,8 @@ NAMES = tuple(kind.name for kind in CLASSES)
 def scene(p: Painter) -> None:
     """One of several kinds of composition."""
     kinds = (
-        _bands, _checkers, _emblem, _emblem, _emblem, _strokes, _strokes, _childish, _childish, _childish,
-        _giant, _giant, _giant, _crowd, _crowd,
+        _bands, _bands, _checkers, _emblem, _emblem, _emblem, _strokes, _strokes,
+        _painted, _painted, _painted, _childish, _childish, _childish, _giant, _giant, _giant, _crowd, _crowd,
     )  # fmt: skip
     kinds[int(p.rng.integers(len(kinds)))](p)
 
@@ -81,6 +81,9 @@ def _outline(p: Painter) -> Polygon:
         shapes.box(-0.8, -0.8, 0.8, 0.8),
         shapes.box(-1.2, -0.25, 1.2, 0.25),
         shapes.polygon([(0, -1), (1, 0.8), (-1, 0.8)]),
+        shapes.ring(p.rng.uniform(0.45, 0.7)),
+        shapes.crescent(),
+        shapes.cross(p.rng.uniform(0.25, 0.4)),
         shapes.loose(p.rng),
         shapes.loose(p.rng),
     )
@@ -115,6 +118,39 @@ def _strokes(p: Painter) -> None:
         if p.chance(0.5):
             end[1] = start[1] + p.rng.normal(0, 0.04)
         paint(p, shapes.brush_stroke(p.rng, start, end, width), p.pick(*NAMES))
+
+
+def _painted(p: Painter) -> None:
+    """A landscape as a person paints its map: each class a patch of strokes, roughly where it belongs."""
+    _background(p, "sky")
+    level = p.rng.uniform(0.4, 0.75)
+    p.horizon = level
+    for label in ("mountain", "hill", "forest"):
+        if p.chance(0.4):
+            paint(p, _patch(p, p.rng.uniform(0.1, 0.9), level - p.rng.uniform(-0.02, 0.14), 0.35), label)
+    start, end = np.array([-0.3, level + 0.45]), np.array([1.3, level + 0.45])
+    paint(p, shapes.brush_stroke(p.rng, start, end, 0.9), p.pick(*GROUNDS))
+    for _ in range(int(p.rng.integers(1, 4))):
+        label = p.pick("water", "water", "sand", "flowers", "grass", "road", "forest", "snow")
+        paint(p, _patch(p, p.rng.random(), p.rng.uniform(level + 0.08, 1.0), 0.4), label)
+    for label in ("sun", "cloud", "balloon"):
+        if p.chance(0.4):
+            x, y = p.rng.uniform(0.1, 0.9), p.rng.uniform(0.05, 0.8 * level)
+            paint(p, _patch(p, x, y, {"cloud": 0.24}.get(label, 0.1)), label)
+    for label in ("house", "tree", "boat", "tower"):
+        if p.chance(0.3):
+            paint(p, _patch(p, p.rng.uniform(0.1, 0.9), level + p.rng.uniform(-0.08, 0.25), 0.16), label)
+
+
+def _patch(p: Painter, x: float, y: float, reach: float) -> Polygon:
+    """One to four overlapping strokes around (x, y), about `reach` wide."""
+    width = reach * p.rng.uniform(0.4, 0.8)
+    strokes = []
+    for _ in range(int(p.rng.integers(1, 5))):
+        middle = np.array([x, y]) + p.rng.normal(0, 0.2, 2) * [reach, 0.5 * reach]
+        half = np.array([p.rng.uniform(0.2, 0.5), p.rng.normal(0, 0.12)]) * reach
+        strokes.append(shapes.brush_stroke(p.rng, middle - half, middle + half, width))
+    return shapes.union(strokes)
 
 
 def _strip(p: Painter, low: float, high: float) -> float:

@@ -35,14 +35,14 @@ class Manner:
 
 TIMES: Mapping[str, Words] = {
     "dawn": Words(
-        ("at dawn", "at sunrise", "in the early morning", "at first light", "at daybreak"),
-        ("dawn", "sunrise", "early morning", "daybreak"),
+        ("at dawn", "at sunrise", "in the early morning", "at first light", "at daybreak", "in the morning"),
+        ("dawn", "sunrise", "early morning", "daybreak", "morning"),
         ("dawn", "sunrise", "early morning", "first light", "daybreak", "a pink dawn"),
     ),
     "day": Words(
         (
             "at noon", "on a sunny day", "by day", "under a clear blue sky", "in daylight",
-            "under a blue sky",
+            "under a blue sky", "in the afternoon",
             "in bright sunshine", "on a clear day", "at midday", "during the day", "in the sunshine",
         ),
         ("sunny", "sunlit", "bright", "daytime", "midday"),
@@ -77,7 +77,7 @@ TIMES: Mapping[str, Words] = {
     "overcast": Words(
         (
             "on a cloudy day", "under a grey sky", "on an overcast day", "in dull weather",
-            "under a gray sky",
+            "under a gray sky", "in grey weather",
             "under a cloudy sky", "in cloudy weather", "on a gloomy day", "under an overcast sky",
         ),
         ("cloudy", "overcast", "grey", "gray", "gloomy"),
@@ -86,7 +86,7 @@ TIMES: Mapping[str, Words] = {
     "misty": Words(
         (
             "in the mist", "in fog", "on a misty morning", "on a hazy day", "in the haze", "on a foggy day",
-            "in the fog", "in mist", "in the morning mist",
+            "in the fog", "in mist", "in the morning mist", "in thick fog", "shrouded in mist",
         ),
         ("misty", "foggy", "hazy"),
         ("mist", "fog", "a misty morning", "a foggy day", "haze", "a hazy day", "morning mist"),
@@ -95,27 +95,35 @@ TIMES: Mapping[str, Words] = {
 
 SEASONS: Mapping[str, Words] = {
     "spring": Words(
-        ("in spring", "in springtime", "in april", "in may", "in the spring"),
+        ("in spring", "in springtime", "in april", "in may", "in the spring", "on a spring day"),
         ("spring", "springtime"),
         ("spring", "a spring day", "springtime", "early spring"),
     ),
     "summer": Words(
-        ("in summer", "in summertime", "in july", "in august", "in the summer"),
+        ("in summer", "in summertime", "in july", "in august", "in the summer", "on a summer day"),
         ("summer", "summery", "summertime"),
         ("summer", "a summer day", "summertime", "high summer"),
     ),
     "autumn": Words(
-        ("in autumn", "in fall", "in october", "in the fall", "in the autumn"),
+        ("in autumn", "in fall", "in october", "in the fall", "in the autumn", "in autumn colors"),
         ("autumn", "fall", "autumnal"),
         ("autumn", "fall", "an autumn day", "a fall day", "october"),
     ),
     "winter": Words(
-        ("in winter", "in the snow", "in wintertime", "in january", "in december", "in the winter"),
-        ("winter", "snowy", "wintry", "snow covered"),
+        (
+            "in winter",
+            "in the snow",
+            "in wintertime",
+            "in january",
+            "in december",
+            "in the winter",
+            "on a winter day",
+        ),
+        ("winter", "snowy", "wintry", "snow covered", "frosty"),
         ("winter", "snow", "a winter day", "a snowy day", "wintertime"),
     ),
     "desert": Words(
-        ("in the desert", "in a dry land", "in a desert", "in a desert landscape", "in the dry desert"),
+        ("in the desert", "in a dry land", "in a desert", "in a desert landscape", "in the hot desert"),
         ("desert", "dry", "arid"),
         ("desert", "a desert", "the desert", "dry land"),
     ),
@@ -131,22 +139,32 @@ THINGS: Mapping[str, Nouns] = {
     "mountain": Nouns(("mountain", "peak"), ("mountains",)),
     "hills": Nouns(("hills", "rolling hills", "gentle hills"), counted=False),
     "snowy hills": Nouns(("snowy hills", "hills", "white hills"), counted=False),
-    "forest": Nouns(("a forest", "woods", "a wood", "the woods", "a woodland"), counted=False),
+    "forest": Nouns(("a forest", "woods", "a wood", "the woods", "a woodland", "the forest"), counted=False),
     "trees": Nouns(("trees", "some trees", "a line of trees", "distant trees"), counted=False),
-    "lake": Nouns(("a lake", "a calm lake", "a pond"), counted=False),
-    "water": Nouns(("the sea", "water", "the ocean", "the water"), counted=False),
-    "river": Nouns(("a river", "a winding river", "a stream"), counted=False),
+    "lake": Nouns(("a lake", "a calm lake", "a pond", "the lake", "a quiet lake"), counted=False),
+    "water": Nouns(("the sea", "water", "the ocean", "the water", "a calm sea", "a bay"), counted=False),
+    "river": Nouns(
+        ("a river", "a winding river", "a stream", "the river", "a creek", "a brook"), counted=False
+    ),
     "boat": Nouns(
-        ("boat", "sailing boat", "sailboat", "ship"), ("boats", "sailboats", "sailing boats", "ships")
+        ("boat", "sailing boat", "sailboat", "ship", "yacht"),
+        ("boats", "sailboats", "sailing boats", "ships"),
     ),
     "rowing boat": Nouns(("rowing boat", "boat", "rowboat"), ("boats", "rowing boats", "rowboats")),
-    "house": Nouns(("house", "cottage", "cabin", "hut", "home"), ("houses", "cottages", "cabins", "huts")),
-    "meadow": Nouns(("a meadow", "a field", "grass", "grassland"), counted=False),
-    "beach": Nouns(("a beach", "a sandy beach", "sand"), counted=False),
+    "house": Nouns(
+        ("house", "house", "cottage", "cabin", "hut", "home", "barn", "farmhouse"),
+        ("houses", "cottages", "cabins", "huts", "barns"),
+    ),
+    "meadow": Nouns(
+        ("a meadow", "a field", "grass", "grassland", "a prairie", "fields", "a pasture"), counted=False
+    ),
+    "beach": Nouns(
+        ("a beach", "a sandy beach", "sand", "the beach", "a shore", "a sandy shore"), counted=False
+    ),
     "sand": Nouns(("sand", "sandy ground"), counted=False),
     "snow": Nouns(("snow", "fresh snow", "deep snow", "white snow"), counted=False),
     "tree": Nouns(("tree",), ("trees",)),
-    "palm": Nouns(("palm tree", "palm", "tree"), ("palm trees", "palms", "trees")),
+    "palm": Nouns(("palm tree", "palm", "tree", "tropical palm"), ("palm trees", "palms", "trees")),
     "pine": Nouns(("pine", "pine tree", "fir tree", "tree"), ("pines", "pine trees", "fir trees", "trees")),
     "poplar": Nouns(("poplar", "tall tree", "tree"), ("poplars", "trees")),
     "cactus": Nouns(("cactus",), ("cactuses", "cacti")),
@@ -209,6 +227,7 @@ TRAITS: Mapping[str, tuple[str, ...]] = {
     "blossoming": ("blossoming", "flowering", "pink"),
     "winding": ("winding", "curved"),
     "straight": ("straight",),
+    "pine": ("pine", "fir", "conifer"),
     "wooden": ("wooden",),
     "stone": ("stone",),
     **{

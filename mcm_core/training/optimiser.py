@@ -27,7 +27,7 @@ class Optimiser:
             )
         adamw = torch.optim.AdamW(rest, lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
         self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": adamw}
-        if matrices:
+        if hidden:
             self.optimisers["muon"] = Muon([matrix for _, matrix in self.pairs], lr, weight_decay)
 
     def step(self, scale: float) -> None:

@@ -29,7 +29,7 @@ CLASSES = ("sky", "hill", "water")
 class Paced(MCMPipeline):
     """The real pipeline with a pause at each step. It tells what it has begun, and how many ran at once.
 
-    Where there is a `gate`, a step is only given out when it is released; a run that is to stop waits no longer.
+    With a `gate`, each step waits until the gate is released once; a run that is to stop waits no longer.
     """
 
     def __init__(self, base: Base, modulator: Modulator | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The page's own components: how modules become Gradio's one text, and what their files must and must not say."""
+"""The page's own components: how modules become Gradio's one text, and what their files may say."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_module_runs_once_after_what_it_imports_and_keeps_what_it_does_not_exp
     text = bundle(
         modules(
             tmp_path,
-            main='import { left } from "./left.js";\nimport { right } from "./right.js";\nexport const mount = 1;',
+            main='import { left } from "./left.js";\nimport { right } from "./right.js";\nexport class mount {}',
             left='import { deep } from "./deep.js";\nexport const left = deep;\nconst own = 1;',
             right='import {\n  deep,\n} from "./deep.js";\nexport const right = deep;\nconst own = 2;',
             deep="export const deep = 7;",

@@ -1,8 +1,8 @@
 """What the page's own components share: a folder with ES modules and a style, as Gradio wants them.
 
 Gradio runs one text as the body of a function, where nothing can be imported. `bundle` makes that text out of
-modules that a browser or node could load as they are: each becomes a constant that holds what it exports, after
-those that it imports. There is no build step.
+modules that a browser or node could load as they are: each becomes a constant that holds what it exports,
+after those that it imports. There is no build step.
 """
 
 from __future__ import annotations

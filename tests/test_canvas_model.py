@@ -1,4 +1,4 @@
-"""The drawing's model (raster.js, drawing.js), imported by a browser: against numpy, OpenCV, Python's codec."""
+"""The drawing's model (raster.js, drawing.js), imported by a browser, against numpy, OpenCV, our codec."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ import torch
 from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
 from torch import Tensor, nn
 
+from mcm_core.devices import choose_device
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.modulation import modulate
 from mcm_core.modulator import Modulator
@@ -49,15 +50,15 @@ def base_unet(dtype: torch.dtype, device: str) -> UNet2DConditionModel:
 def paper_modulator(device: str) -> Modulator:
     """The paper's size, for a label map of 12 classes and a sketch."""
     modalities = [{"name": "labels", "kind": "labels"}, {"name": "sketch", "kind": "image"}]
-    classes = [{"name": one.name, "color": one.color} for one in CLASSES]
+    classes = [{"name": label.name, "color": label.color} for label in CLASSES]
     return Modulator.preset("paper", modalities=modalities, classes=classes).to(device)
 
 
 def drawing(device: str, batch: int = 1) -> dict[str, Tensor]:
     """A label map and a sketch of 512 x 512."""
     size = (batch, 8 * SIDE, 8 * SIDE)
-    labels = torch.randint(0, len(CLASSES) + 1, size, device=device)
-    return {"labels": labels, "sketch": (torch.rand(size, device=device) < 0.05).float()[:, None]}
+    labels = torch.randint(0, len(CLASSES) + 1, size, device=device, dtype=torch.uint8)
+    return {"labels": labels, "sketch": (torch.rand(size, device=device) < 0.05).to(torch.uint8) * 255}
 
 
 def inputs(batch: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,7 +98,7 @@ def step_methods(dtype: torch.dtype, device: str) -> tuple[dict[str, Callable[[]
         return plain(down_block_additional_residuals=down, mid_block_additional_residual=middle)
 
     def with_adapter() -> Tensor:
-        return plain(down_intrablock_additional_residuals=[each.clone() for each in adapted])
+        return plain(down_intrablock_additional_residuals=[residual.clone() for residual in adapted])
 
     methods = {"plain": plain, "modulated": modulated, "ControlNet": controlled, "T2I-Adapter": with_adapter}
     own = (0, parameters(modulator), parameters(control), parameters(adapter))
@@ -227,7 +228,7 @@ def table(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=choose_device(None).type)
     parser.add_argument(
         "--json", type=Path, default=Path("overhead.json"), help="where the figures are written"
     )

@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from playwright.sync_api import Page, sync_playwright
 
-import app
 from demo.examples import read_examples
 from demo.form import STEPS
 from demo.models import Model, Models, open_models
 from demo.ui import build_ui, launch_options
+from mcm_core.models import add_options
 from mcm_core.request import Request
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -83,16 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.page", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, default=Path("page.json"), help="where the figures are written")
+    add_options(parser)
     options = parser.parse_args(argv)
     browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser_path is None:
         print(f"No browser found: install one of {', '.join(BROWSERS)}.", file=sys.stderr)
         return 2
-    shipped = app.parse([])
-    models = Models(open_models(shipped.base, shipped.modulator, shipped.segmenter))
+    models = Models(open_models(dtype=options.dtype, device=options.device))
     model = models.default
-    example = next(each for each in read_examples() if each.fits(model.classes))
-    conditions = example.conditions
+    example = next(example for example in read_examples() if example.fits(model.classes))
+    conditions = example.drawing(model.classes)
     request = Request(prompt=example.prompt, conditions=conditions, steps=STEPS, seeds=(7,))
     blocks = build_ui(models)
     _, url, _ = blocks.launch(
@@ -106,12 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         page.locator("#examples button").first.click()
         page.wait_for_function("document.querySelector('#prompt textarea').value")
         page.wait_for_timeout(1000)
-        told = measure(page, lambda: bare(model, request), options.rounds)
+        figures = measure(page, lambda: bare(model, request), options.rounds)
         browser.close()
     blocks.close()
     facts = {"torch": torch.__version__, "threads": torch.get_num_threads(), "steps": STEPS}
-    options.json.write_text(json.dumps({**facts, **told}, indent=1) + "\n")
-    print("\n".join(f"{name:<24}{value:.3f}" for name, value in told.items()))
+    options.json.write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
+    print("\n".join(f"{name:<24}{value:.3f}" for name, value in figures.items()))
     return 0
 
 

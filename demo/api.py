@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from inspect import Parameter, Signature
 from typing import Any
 
 import gradio as gr
 
-from demo.fields import Choice, Flag, Number, Text
-from demo.form import STEPS
-from demo.models import Model, Models
-from demo.telling import told
-from demo.views import file
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, from_canvas
+from mcm_core.drawing.canvas_value import from_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.drawing.uploads import from_upload
 from mcm_core.engine import Waiting
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
+
+from .errors import readable
+from .fields import Choice, Flag, Number, Text
+from .form import STEPS
+from .models import Job, Model, Models
+from .views import file
 
 Output = tuple[Any, Any, Any]
 
@@ -47,41 +50,24 @@ what to do.
 
 def add(models: Models, on_device: dict[str, Any]) -> None:
     """Adds the endpoint to the `gr.Blocks` in whose context this is called."""
-
-    # The endpoint takes its names from here, and its defaults from the fields or else the None.
-    def generate(
-        prompt: Any = None, label_map: Any = None, sketch: Any = None, drawing: Any = None,
-        negative_prompt: Any = None, steps: Any = None, guidance_scale: Any = None, seed: Any = None,
-        scheduler: Any = None, strength: Any = None, start: Any = None, end: Any = None,
-        placement: Any = None, compare: Any = None, width: Any = None, height: Any = None,
-        model: Any = None,
-    ) -> Iterator[Output]:  # fmt: skip
-        with told():
-            chosen = models[models.default.name if model is None else model]
-            request = Request(
-                prompt=prompt,
-                negative_prompt=negative_prompt,
-                steps=steps,
-                guidance_scale=guidance_scale,
-                seeds=(seed,),
-                scheduler=scheduler,
-                width=width,
-                height=height,
-                strength=_strength(strength),
-                start=start,
-                end=end,
-                placement=placement,
-                compare=compare,
-                previews=False,
-                conditions=_conditions(drawing, {LABELS: label_map, SKETCH: sketch}, chosen),
-            )
-            yield from _painted(models, chosen, request)
-
     with gr.Row(visible=False):
+        fields = parameters(models)
         outputs = [gr.File(label="picture"), gr.File(label="plain_picture"), gr.JSON(label="details")]
+
+        def generate(*values: Any) -> Iterator[Output]:
+            with readable():
+                given = dict(zip(fields, values, strict=True))
+                name = given.pop("model")
+                model = models[models.default.name if name is None else name]
+                yield from _painted(models, Job(model.name, model.resolved(_request(given, model))))
+
+        kind = Parameter.POSITIONAL_OR_KEYWORD
+        generate.__signature__ = Signature(  # type: ignore[attr-defined]
+            [Parameter(name, kind, default=None) for name in fields]
+        )
         gr.Button().click(
             generate,
-            inputs=_fields(models),
+            inputs=list(fields.values()),
             outputs=outputs,
             api_name="generate",
             api_description=DESCRIPTION,
@@ -90,28 +76,48 @@ def add(models: Models, on_device: dict[str, Any]) -> None:
         )
 
 
-def _fields(models: Models) -> list[Any]:
-    """One for each parameter of the endpoint, in their order; they document it, and hold its defaults."""
+def parameters(models: Models) -> dict[str, Any]:
+    """The endpoint's parameters in their order, as fields that document them and hold their defaults."""
     schedulers = list(models.default.base.scheduler_names)
-    return [
-        Text("", label="what it should be"),
-        gr.File(label="picture of the label map", type="filepath"),
-        gr.File(label="picture of the sketch", type="filepath"),
-        gr.JSON(label="canvas value, instead of files"),
-        Text("", label="what it should not be"),
-        Number(STEPS, label="denoising steps"),
-        Number(label="guidance scale; none: the base's default"),
-        Number(-1, label="seed; -1: a random one"),
-        Choice(schedulers, value=None, label="scheduler; none: the base's own", allow_custom_value=True),
-        gr.JSON(label='strength by modality, such as {"sketch": 0.5}; 1 where not named'),
-        Number(0, label="the drawing acts from this part of the steps, 0 to 1"),
-        Number(1, label="the drawing acts until this part of the steps, 0 to 1"),
-        Text(DEFAULT_PLACEMENT, label="where it acts under guidance: both, conditional or guided"),
-        Flag(False, label="also paint the same noise without the drawing"),
-        Number(label="width in pixels; none: the base's"),
-        Number(label="height in pixels; none: the base's"),
-        Choice(list(models.by_name), value=None, label="model; none: the default", allow_custom_value=True),
-    ]
+    return {
+        "prompt": Text("", label="what it should be"),
+        "label_map": gr.File(label="picture of the label map", type="filepath"),
+        "sketch": gr.File(label="picture of the sketch", type="filepath"),
+        "drawing": gr.JSON(label="canvas value, instead of files"),
+        "negative_prompt": Text("", label="what it should not be"),
+        "steps": Number(STEPS, label="denoising steps"),
+        "guidance_scale": Number(label="guidance scale; none: the base's default"),
+        "seed": Number(-1, label="seed; -1: a random one"),
+        "scheduler": Choice(
+            schedulers, value=None, label="scheduler; none: the base's own", allow_custom_value=True
+        ),
+        "strength": gr.JSON(label='strength by modality, such as {"sketch": 0.5}; 1 where not named'),
+        "start": Number(0, label="the drawing acts from this part of the steps, 0 to 1"),
+        "end": Number(1, label="the drawing acts until this part of the steps, 0 to 1"),
+        "placement": Text(
+            DEFAULT_PLACEMENT, label="where it acts under guidance: both, conditional or guided"
+        ),
+        "compare": Flag(False, label="also paint the same noise without the drawing"),
+        "width": Number(label="width in pixels; none: the base's"),
+        "height": Number(label="height in pixels; none: the base's"),
+        "model": Choice(
+            list(models.by_name), value=None, label="model; none: the default", allow_custom_value=True
+        ),
+    }
+
+
+def _request(given: dict[str, Any], model: Model) -> Request:
+    """The request of the parameters but the model; those that a request has itself keep their names."""
+    files = {LABELS: given.pop("label_map"), SKETCH: given.pop("sketch")}
+    drawn = _conditions(given.pop("drawing"), files, model)
+    strength, seed = given.pop("strength"), given.pop("seed")
+    return Request(
+        conditions=drawn,
+        strength={} if strength is None else strength,
+        seeds=(seed,),
+        previews=False,
+        **given,
+    )
 
 
 def _conditions(drawing: Any, files: Mapping[str, Any], model: Model) -> Conditions:
@@ -123,26 +129,23 @@ def _conditions(drawing: Any, files: Mapping[str, Any], model: Model) -> Conditi
     return drawn
 
 
-def _strength(value: Any) -> Any:
-    return {} if value is None else value
-
-
-def _painted(models: Models, model: Model, request: Request) -> Iterator[Output]:
+def _painted(models: Models, job: Job) -> Iterator[Output]:
     from mcm_core.pipeline import Result
 
-    notes = list(request.conditions.notes) if request.conditions else []
-    if request.conditions is None or not request.conditions.drawn().maps:
+    model, drawn = models[job.model], job.request.conditions
+    notes = list(drawn.notes)
+    if not drawn.maps:
         notes.append("Nothing is drawn: the prompt alone makes the picture.")
-    for event in models.generate(model, request, threading.Event()):
+    for event in models.generate(job, threading.Event()):
         if isinstance(event, Waiting):
             yield None, None, {"place": event.place}
         elif isinstance(event, Result):
-            one = of_picture(event.request, 0)
+            request = of_picture(event.request, 0)
             plain = None
             if event.plain_images is not None:
                 plain = file(event.plain_images[0], of_picture(event.request, 0, plain=True), model)["path"]
-            record = json.loads(to_json(Record(one, model.origin)))
+            record = json.loads(to_json(Record(request, model.origin)))
             details = {**record, "notes": notes, "seconds": round(event.seconds, 3)}
-            yield file(event.images[0], one, model)["path"], plain, details
+            yield file(event.images[0], request, model)["path"], plain, details
         else:
             yield None, None, {"step": event.index + 1, "steps": event.total}

@@ -1,8 +1,8 @@
 """What the page's own components share: a folder with ES modules and a style, as Gradio wants them.
 
-Gradio runs one text as the body of a function, where nothing can be imported. `bundle` makes that text out of
-modules that a browser or node could load as they are: each becomes a constant that holds what it exports,
-after those that it imports. There is no build step.
+Gradio runs one text as the body of a function, where nothing can be imported. `bundle` makes that text of
+modules: each becomes a constant that holds what it exports, after those that it imports. There is no build
+step, and the files are what a browser or node would load without it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gradio as gr
 
 FOLDER = Path(__file__).parent
 READY = "() => { document.body.dataset.state = 'ready'; }"
-"""Of an event after all others of an opening page, which so says that nothing will move any more."""
+"""For the event that comes last when a page opens: the page says that it has settled."""
 
 _IMPORT = re.compile(r'^import \{([\w\s,]+)\} from "(\.[\w./-]+\.js)";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async function|function\*?|class|const) (\w+))", re.MULTILINE)
@@ -24,7 +24,7 @@ _OTHER = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 
 
 def bundle(entry: Path) -> str:
-    """The body of a function of (element, trigger, props, upload, watch, ...) that calls `mount` of `entry`.
+    """The body of a function (element, trigger, props, server, upload, watch) that calls `mount` of `entry`.
 
     Raises:
         ValueError: a module imports in a circle or what is not exported, or in another form than
@@ -71,8 +71,8 @@ def _constant(path: Path) -> str:
 class Component(gr.HTML):
     """A component whose `folder` holds main.js, which exports `mount`, and a style of the folder's name.
 
-    Gradio scopes the style to the component. It builds on component.css, and takes its colours, radii and
-    distances from palette.css, which the page has to hold.
+    The style is scoped to the component by Gradio and builds on component.css; colours, radii and distances
+    are those of palette.css, which the page has to hold.
     """
 
     folder: Path

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from demo.pictures import drawing_picture, thumbnail
-from mcm_core.drawing.conditions import LABELS, Conditions, LabelClass, from_canvas, to_canvas
+from mcm_core.drawing.canvas_value import from_canvas
+from mcm_core.drawing.conditions import LABELS, Conditions, LabelClass
+from mcm_core.models import assets
 
-FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+from .pictures import drawing_picture, thumbnail
+
+FOLDER = assets() / "examples"
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,19 @@ class Example:
 
     def fits(self, classes: Sequence[LabelClass]) -> bool:
         """Whether all classes that it paints are among these."""
-        names = {one.name for one in classes}
+        names = {label.name for label in classes}
         return all(self.classes[index - 1] in names for index in self._used())
-
-    def drawing(self, classes: Sequence[LabelClass]) -> dict[str, Any]:
-        """The canvas value in the ids of these classes."""
-        return to_canvas(self._renumbered(classes))
 
     def thumbnail(self, classes: Sequence[LabelClass]) -> dict[str, Any]:
         """As `demo.strip` wants it."""
-        conditions = self._renumbered(classes)
-        assert conditions.size is not None
-        picture = drawing_picture(conditions, classes, conditions.size)
+        picture = drawing_picture(self.drawing(classes), classes)
         return {"images": [thumbnail(picture)], "text": f"Start from: {self.title}"}
 
-    def _renumbered(self, classes: Sequence[LabelClass]) -> Conditions:
+    def drawing(self, classes: Sequence[LabelClass]) -> Conditions:
+        """The drawing in the ids of these classes."""
         if LABELS not in self.conditions.maps:
             return self.conditions
-        ids = {one.name: index for index, one in enumerate(classes, start=1)}
+        ids = {label.name: index for index, label in enumerate(classes, start=1)}
         table = np.zeros(256, np.uint8)
         table[self._used()] = [ids[self.classes[index - 1]] for index in self._used()]
         return Conditions({**self.conditions.maps, LABELS: table[self.conditions.maps[LABELS]]})

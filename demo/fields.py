@@ -1,4 +1,4 @@
-"""Gradio's number fields without their own, partial checks: `Request.validated` judges every value alike.
+"""Gradio's number fields without their own, partial checks: `Request.resolved` judges every value alike.
 
 Gradio's slider lets NaN pass, and meets text with a TypeError that reaches people as an empty error.
 """
@@ -10,36 +10,25 @@ from typing import Any
 import gradio as gr
 
 
-class Number(gr.Number):
-    is_template = True
+def _as_it_came(field: Any, payload: Any) -> Any:
+    return payload
 
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+
+class Number(gr.Number):
+    is_template, preprocess = True, _as_it_came
 
 
 class Slider(gr.Slider):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came
 
 
 class Choice(gr.Dropdown):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came
 
 
 class Text(gr.Textbox):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came
 
 
 class Flag(gr.Checkbox):
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    is_template, preprocess = True, _as_it_came

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +10,21 @@ from typing import Any
 
 import gradio as gr
 
-from demo.fields import Choice, Number, Slider, Text
-from demo.models import Model, Models
-from mcm_core.drawing.conditions import Conditions, InputError
-from mcm_core.request import MAX_PROMPT, MAX_SEED, MAX_STRENGTH, RANDOM_SEED, Request
+from mcm_core.drawing.conditions import Conditions
+from mcm_core.request import (
+    MAX_PROMPT,
+    MAX_SEED,
+    MAX_STRENGTH,
+    RANDOM_SEED,
+    Request,
+    Resolved,
+    random_seed,
+    seed,
+    whole,
+)
+
+from .fields import Choice, Number, Slider, Text
+from .models import Model, Models
 
 STEPS = 20
 LIVE_STEPS = 8
@@ -69,7 +79,6 @@ class Form:
         Raises:
             InputError: the seed or the number of variations is no whole number. The rest is not judged here.
         """
-        names = [one.name for one in model.modalities]
         steps: Any = values[self.steps]
         fresh = values[self.new_seed] is True and not live
         return Request(
@@ -80,13 +89,13 @@ class Form:
             guidance_scale=values[self.guidance_scale] if model.base.accepts_text else None,
             seeds=seeds(RANDOM_SEED if fresh else values[self.seed], 1 if live else values[self.variations]),
             scheduler=values[self.scheduler],
-            strength={name: values[self.strengths[name]] for name in names},
+            strength={kind.name: values[self.strengths[kind.name]] for kind in model.modalities},
             start=values[self.start],
             end=values[self.end],
         )
 
-    def restored(self, request: Request) -> Updates:
-        """The fields as they were for a (validated) request."""
+    def restored(self, request: Resolved) -> Updates:
+        """The fields as they were for a request."""
         return {
             self.prompt: request.prompt,
             self.styles: [],
@@ -104,7 +113,7 @@ class Form:
 
     def adapted(self, model: Model) -> Updates:
         """The fields for another model: its own defaults, and what it cannot do greyed with the reason."""
-        base, taken = model.base, {one.name for one in model.modalities}
+        base, taken = model.base, {kind.name for kind in model.modalities}
         text = gr.update(interactive=base.accepts_text, placeholder=_placeholder(model))
         scheduler = gr.update(choices=list(base.scheduler_names), value=base.scheduler_name())
         guidance = gr.update(value=base.default_guidance_scale, interactive=base.accepts_text)
@@ -141,26 +150,12 @@ def seeds(first: Any, count: Any) -> tuple[int, ...]:
     Raises:
         InputError: a number that is no whole number, or out of its range.
     """
-    if not _is_whole(count) or not 1 <= count <= MAX_VARIATIONS:
-        raise InputError(f"variations must be a whole number from 1 to {MAX_VARIATIONS}.")
-    if not _is_whole(first) or not RANDOM_SEED <= first <= MAX_SEED:
-        raise InputError(f"seed must be a whole number from 0 to {MAX_SEED}, or -1 for a random one.")
-    first = random_seed() if first == RANDOM_SEED else int(first)
-    return tuple((first + index) % (MAX_SEED + 1) for index in range(int(count)))
-
-
-def random_seed() -> int:
-    """Short enough to be read out; far more than anybody will look at."""
-    return secrets.randbelow(1_000_000)
-
-
-def _is_whole(value: Any) -> bool:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return whole and not isinstance(value, bool)
+    begin, number = seed(first), whole("variations", count, 1, MAX_VARIATIONS)
+    return tuple((begin + index) % (MAX_SEED + 1) for index in range(number))
 
 
 def strength_label(name: str, model: Model) -> str:
-    taken = name in {one.name for one in model.modalities}
+    taken = name in {kind.name for kind in model.modalities}
     return f"Strength of {name}" if taken else f"This model takes no {name}"
 
 
@@ -203,8 +198,8 @@ def setting_fields(models: Models) -> dict[str, Any]:
         variations = Slider(1, MAX_VARIATIONS, 1, step=1, label="Variations")
         scheduler = Choice(list(base.scheduler_names), value=base.scheduler_name(), label="Scheduler")
     with gr.Row():
-        modalities = dict.fromkeys(one.name for each in models.by_name.values() for one in each.modalities)
-        strengths = {name: _strength_field(name, model) for name in modalities}
+        kinds = [kind for offered in models.by_name.values() for kind in offered.modalities]
+        strengths = {name: _strength_field(name, model) for name in dict.fromkeys(k.name for k in kinds)}
         start = Slider(0, 1, 0, step=0.05, label="Drawing acts from", elem_id="start")
         end = Slider(0, 1, 1, step=0.05, label="until (earlier keeps more of a style)", elem_id="end")
     hint = "What should not be there?"
@@ -222,7 +217,7 @@ def setting_fields(models: Models) -> dict[str, Any]:
 
 
 def _strength_field(name: str, model: Model) -> gr.Slider:
-    is_taken = name in {one.name for one in model.modalities}
+    is_taken = name in {kind.name for kind in model.modalities}
     label = strength_label(name, model)
     return Slider(0, MAX_STRENGTH, 1, step=0.05, label=label, interactive=is_taken)
 

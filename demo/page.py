@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from demo.canvas import Canvas
-from demo.examples import Example
-from demo.fields import Choice
-from demo.form import Form, prompt_field, seed_fields, setting_fields, style_field
-from demo.models import Model, Models
-from demo.pictures import thumbnail
-from demo.strip import Strip
-from demo.viewer import Viewer
-from demo.visit import Visit
 from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.palette import map_picture
+
+from .canvas import Canvas
+from .examples import Example
+from .fields import Choice
+from .form import Form, prompt_field, seed_fields, setting_fields, style_field
+from .models import Model, Models
+from .pictures import thumbnail
+from .strip import Strip
+from .viewer import Viewer
+from .visit import Visit
 
 BARE: dict[str, Any] = {"show_label": False, "container": False}
 MAP_KINDS = {
@@ -147,7 +148,7 @@ def about(model: Model) -> str:
         return (
             f"**{model.base.id}** · {_count(frozen)} frozen parameters · no modulator: it follows no drawing"
         )
-    added = sum(one.numel() for one in model.pipeline.modulator.parameters())
+    added = sum(parameter.numel() for parameter in model.pipeline.modulator.parameters())
     return f"**{model.base.id}** · {_count(frozen)} frozen parameters and {_count(added)} of the modulator"
 
 
@@ -158,7 +159,7 @@ def _count(parameters: int) -> str:
 def kinds(model: Model) -> list[tuple[str, str]]:
     """As what a picture can be read, for a menu."""
     return [(text, kind) for kind, text in MAP_KINDS.items()] + [
-        (f"as a {one.name} map", one.name) for one in model.further
+        (f"as a {modality.name} map", modality.name) for modality in model.further
     ]
 
 
@@ -166,6 +167,6 @@ def map_thumbnails(maps: Conditions) -> list[dict[str, Any]]:
     """As `demo.strip` wants them."""
     shown = []
     for name, drawn in maps.maps.items():
-        picture = drawn if drawn.ndim == 3 else np.stack([drawn] * 3, axis=2)
-        shown.append({"images": [thumbnail(picture)], "text": f"Take away: {name}"})
+        images = [thumbnail(map_picture(name, drawn, ()))]
+        shown.append({"images": images, "text": f"Take away: {name}"})
     return shown

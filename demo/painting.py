@@ -9,19 +9,19 @@ from typing import Any
 
 import gradio as gr
 
-from demo import views
-from demo.form import Updates
-from demo.models import Model, Models
-from demo.page import Page
-from demo.runs import Run, Runs
-from demo.telling import message, notice
-from demo.visit import Visit
-from mcm_core.drawing.conditions import Conditions, from_canvas
+from mcm_core.drawing.conditions import Conditions
 from mcm_core.engine import Cancelled, Waiting
-from mcm_core.request import Request
+
+from . import views
+from .errors import message, notice
+from .form import Updates
+from .models import Job, Model, Models
+from .page import Page
+from .runs import Run, Runs
+from .visit import Shown, Visit
 
 LIVE_PAUSE_S = 0.25
-"""After a stroke, in case that the next one follows at once."""
+"""How long a live run waits after a stroke: the next stroke may follow at once."""
 
 Values = Mapping[Any, Any]
 
@@ -37,7 +37,7 @@ class Painting:
         yield from self._run(request.session_hash, run, self._paint(values, run))
 
     def live(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """The same after a stroke, with few steps, as long as the switch is on."""
+        """The same after a stroke, in few steps, while the switch is on."""
         yield self._unchanged()
         if values[self.page.live] is True:
             run = Run(live=True)
@@ -52,17 +52,17 @@ class Painting:
     def compare(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The plain twins of the shown pictures."""
         yield self._unchanged()
-        visit = values[self.page.visit]
-        if visit.request is None:
+        visit: Visit = values[self.page.visit]
+        if visit.shown is None:
             return
         run = Run(compares=True)
-        yield from self._run(request.session_hash, run, self._plain(visit, run))
+        yield from self._run(request.session_hash, run, self._plain(visit.shown, visit, run))
 
     def stop(self, values: Values, request: gr.Request) -> Updates:
         """Takes effect at once; the engine follows at its next step."""
         run = self.runs.stop(request.session_hash) or Run()
-        view = values[self.page.visit].view if run.compares else views.stopped(run.number)
-        return self._at_rest(view)
+        shown = values[self.page.visit].shown
+        return self._at_rest(shown.view if shown and run.compares else views.stopped(run.number))
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
@@ -82,9 +82,9 @@ class Painting:
         except gr.Error:
             raise
         except Exception as error:
-            told = message(error)
-            notice([told])
-            yield self._at_rest(views.failed(run.number, told))
+            text = message(error)
+            notice([text])
+            yield self._at_rest(views.failed(run.number, text))
         finally:
             self.runs.end(session, run)
 
@@ -92,36 +92,35 @@ class Painting:
         page = self.page
         model = self.models[values[page.model]]
         visit: Visit = values[page.visit]
-        request = model.checked(page.form.request(values, drawing(values, page, model), model, run.live))
-        yield {page.form.seed: request.seeds[0], **self._at_work(views.waiting(run.number))}
-        for event, view in self._events(model, request, run):
+        asked = page.form.request(values, drawing(values, page, model), model, run.live)
+        job = Job(model.name, model.resolved(asked))
+        yield {page.form.seed: job.request.seeds[0], **self._at_work(views.waiting(run.number))}
+        for event, view in self._events(job, run):
             if view is not None:
                 yield {page.viewer: view}
             else:
-                shown = visit.showing(model, event.request, views.done(run.number, model, event))
-                yield self._kept(shown.keeping(event.images, model, run.live))
+                shown = Shown(model.name, event.request, views.done(run.number, model, event))
+                yield self._kept(shown, visit.keeping(shown, event.images, model.classes, run.live))
 
-    def _plain(self, visit: Visit, run: Run) -> Iterator[Updates]:
-        assert visit.request is not None
-        assert visit.view is not None
-        model = self.models[visit.model]
-        off = dict.fromkeys(visit.request.strength, 0.0)
-        request = replace(visit.request, strength=off, compare=False)
-        before = {**visit.view, "state": "comparing"}
+    def _plain(self, shown: Shown, visit: Visit, run: Run) -> Iterator[Updates]:
+        model = self.models[shown.model]
+        off = dict.fromkeys(shown.request.strength, 0.0)
+        job = Job(shown.model, replace(shown.request, strength=off, compare=False))
+        before = {**shown.view, "state": "comparing"}
         yield self._at_work(before)
-        for event, view in self._events(model, request, run):
+        for event, view in self._events(job, run):
             if view is not None:
                 yield {self.page.viewer: {**before, **view, "run": before["run"], "state": "comparing"}}
             else:
-                shown = views.with_plain(visit.view, model, event)
-                yield {**self._at_rest(shown), self.page.visit: replace(visit, view=shown)}
+                both = replace(shown, view=views.with_plain(shown.view, model, event))
+                yield {**self._at_rest(both.view), self.page.visit: replace(visit, shown=both)}
 
-    def _events(self, model: Model, request: Request, run: Run) -> Iterator[tuple[Any, views.View | None]]:
+    def _events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
         """The engine's events, each with its view; the result, which comes last, with None."""
         from mcm_core.pipeline import Result
 
         started = time.monotonic()
-        for event in self.models.generate(model, request, run.cancel):
+        for event in self.models.generate(job, run.cancel):
             if isinstance(event, Waiting):
                 started = time.monotonic()
                 yield event, views.waiting(run.number, event.place)
@@ -130,10 +129,10 @@ class Painting:
             elif not run.cancel.is_set():
                 yield event, views.running(run.number, event, started)
 
-    def _kept(self, visit: Visit) -> Updates:
+    def _kept(self, shown: Shown, visit: Visit) -> Updates:
         page = self.page
         strip = {page.gallery: visit.thumbnails(), page.gallery_box: gr.update(visible=True)}
-        return {**self._at_rest(visit.view), **strip, page.visit: visit}
+        return {**self._at_rest(shown.view), **strip, page.visit: visit}
 
     def _unchanged(self) -> Updates:
         """Of a generator that yields nothing at all Gradio would empty every output."""
@@ -142,10 +141,10 @@ class Painting:
     def _at_work(self, view: views.View) -> Updates:
         return self._buttons(view, running=True)
 
-    def _at_rest(self, view: views.View | None) -> Updates:
+    def _at_rest(self, view: views.View) -> Updates:
         return self._buttons(view, running=False)
 
-    def _buttons(self, view: views.View | None, running: bool) -> Updates:
+    def _buttons(self, view: views.View, running: bool) -> Updates:
         page = self.page
         return {
             page.viewer: view,
@@ -156,8 +155,5 @@ class Painting:
 
 def drawing(values: Values, page: Page, model: Model) -> Conditions:
     """The drawing and the maps from files, as far as the model reads them."""
-    value = values[page.canvas]
-    drawn = from_canvas(value, model.classes) if value and model.layers else Conditions()
-    whole = {**values[page.visit].further.maps, **drawn.maps}
-    taken = {one.name for one in model.modalities}
-    return Conditions({name: each for name, each in whole.items() if name in taken}).drawn()
+    maps = {**values[page.visit].further.maps, **values[page.canvas].maps}
+    return Conditions(maps).only(modality.name for modality in model.modalities)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Conditions, LabelClass, Size, resize_map
+from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Conditions, LabelClass, Size
 from mcm_core.drawing.palette import palette_picture
 
 THUMBNAIL = 112
@@ -43,14 +43,17 @@ def shrunk(pixels: np.ndarray, longest: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def drawing_picture(conditions: Conditions | None, classes: Sequence[LabelClass], size: Size) -> np.ndarray:
-    """(H, W, 3) uint8: the drawing as it is on the canvas, strokes over classes over paper."""
-    maps = conditions.maps if conditions is not None else {}
-    labels = maps.get(LABELS, np.zeros(size, np.uint8))
-    painted = palette_picture(resize_map(LABELS, labels, size), classes)
+def drawing_picture(
+    conditions: Conditions, classes: Sequence[LabelClass], size: Size | None = None
+) -> np.ndarray:
+    """(H, W, 3) uint8: the drawing as it is on the canvas, strokes over classes over paper; its own size
+    where none is given."""
+    size = size or conditions.size or (THUMBNAIL, THUMBNAIL)
+    maps = conditions.resized(size).maps
+    painted = palette_picture(maps.get(LABELS, np.zeros(size, np.uint8)), classes)
     picture = np.where(painted[..., 3:] > 0, painted[..., :3], np.uint8(250))
     if SKETCH in maps:
-        picture[resize_map(SKETCH, maps[SKETCH], size) > 127] = INK
+        picture[maps[SKETCH] > 127] = INK
     return picture
 
 

@@ -7,17 +7,19 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from demo import api
-from demo.closed import Closed
-from demo.component import READY
-from demo.examples import read_examples
-from demo.form import link_script, random_seed
-from demo.keeping import Keeping
-from demo.models import Models
-from demo.page import COPY_LINK, Page, lay_out
-from demo.painting import Painting
-from demo.runs import Runs
-from demo.theme import CSS, HEAD, theme
+from mcm_core.request import random_seed
+
+from . import api
+from .component import READY
+from .examples import read_examples
+from .form import link_script
+from .models import Models
+from .page import COPY_LINK, Page, lay_out
+from .painting import Painting
+from .restoring import Restoring
+from .runs import Runs
+from .theme import CSS, HEAD, theme
+from .unserved import Unserved
 
 QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
@@ -26,7 +28,7 @@ AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}
 
 
 class Blocks(gr.Blocks):
-    """Gradio's own, but that it refuses arguments too many, as it does those too few."""
+    """Gradio refuses too few arguments; these blocks refuse too many, too."""
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         super().validate_inputs(block_fn, inputs)
@@ -45,12 +47,16 @@ def build_ui(models: Models) -> gr.Blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         _connect_painting(page, models, blocks)
-        _connect_keeping(page, Keeping(page, models, examples), blocks)
+        _connect_restoring(page, Restoring(page, models, examples), blocks)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
-def launch_options() -> dict[str, Any]:
-    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`."""
+def launch_options(*middleware: Any) -> dict[str, Any]:
+    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
+
+    Args:
+        middleware: further ASGI middleware, callables of an application.
+    """
     return {
         "theme": theme(),
         "css": CSS,
@@ -66,7 +72,7 @@ def launch_options() -> dict[str, Any]:
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
-            "middleware": [Middleware(Closed)],
+            "middleware": [Middleware(Unserved), *map(Middleware, middleware)],
         },
         "max_file_size": "20mb",
         "max_threads": 80,
@@ -97,23 +103,23 @@ def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
     blocks.unload(painting.leave)
 
 
-def _connect_keeping(page: Page, keeping: Keeping, blocks: gr.Blocks) -> None:
+def _connect_restoring(page: Page, restoring: Restoring, blocks: gr.Blocks) -> None:
     form = page.form
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
     outputs = [*everything, page.kind, page.upload, page.visit, *boxes]
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
-    page.model.input(keeping.choose_model, **event)
-    page.examples.choose(keeping.choose_example, **event)
-    page.gallery.choose(keeping.choose_kept, **event)
-    page.upload.upload(keeping.upload, **event)
-    page.canvas.dropped(keeping.drop, **event)
+    page.model.input(restoring.choose_model, **event)
+    page.examples.choose(restoring.choose_example, **event)
+    page.gallery.choose(restoring.choose_kept, **event)
+    page.upload.upload(restoring.upload, **event)
+    page.canvas.dropped(restoring.drop, **event)
     if page.maps is not None:
-        page.maps.choose(keeping.forget_map, **event)
+        page.maps.choose(restoring.forget_map, **event)
     page.dice.click(random_seed, outputs=form.seed, queue=False, **HIDDEN)
     named = form.by_name()
     copied = page.link.click(
         None, inputs=list(named.values()), outputs=page.link, js=link_script(list(named)), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
-    blocks.load(keeping.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)
+    blocks.load(restoring.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)

@@ -15,11 +15,12 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from demo.models import Model
-from demo.pictures import agreement, data_url, heat, read_again
 from mcm_core.drawing.conditions import LABELS, resize_map
 from mcm_core.record import of_picture, write_png
-from mcm_core.request import Request
+from mcm_core.request import Request, Resolved
+
+from .models import Model
+from .pictures import data_url, heat, read_again
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import Result, Step
@@ -61,7 +62,7 @@ def done(run: int, model: Model, result: Result) -> View:
         "state": "done",
         "seconds": round(result.seconds, 2),
         "modulated": modulated,
-        "note": "" if request.conditions else "from the prompt alone: nothing is drawn",
+        "note": "" if request.conditions.maps else "from the prompt alone: nothing is drawn",
         "pictures": [
             {"file": file(image, of_picture(request, index), model), "seed": seed}
             for index, (image, seed) in enumerate(zip(result.images, request.seeds, strict=True))
@@ -74,18 +75,13 @@ def done(run: int, model: Model, result: Result) -> View:
 def with_plain(view: View, model: Model, result: Result) -> View:
     """A finished view with the plain pictures in it; `result` is that of the plain requests."""
     requests = [of_picture(result.request, index) for index in range(len(result.images))]
-    plain = [file(image, one, model) for image, one in zip(result.images, requests, strict=True)]
+    plain = [file(image, request, model) for image, request in zip(result.images, requests, strict=True)]
     view = {**view, "state": "done", "plain": plain}
     view.pop("previews", None)
     if view["followed"]:
-        painted = painted_map(result.request)
-        assert model.segment is not None
-        assert painted is not None
-        read = _segmented(model, result.images, painted)
-        shares = [agreement(painted, each, model.classes)["share"] for each in read]
-        view["followed"] = [
-            {**one, "plain": share} for one, share in zip(view["followed"], shares, strict=True)
-        ]
+        plainly = followed(model, result.request, result.images)["followed"]
+        both = zip(view["followed"], plainly, strict=True)
+        view["followed"] = [{**modulated, "plain": alone["share"]} for modulated, alone in both]
     return view
 
 
@@ -106,7 +102,7 @@ def single(view: View, index: int) -> View:
     }
 
 
-def of_file(run: int, model: Model, request: Request, image: np.ndarray) -> View:
+def of_file(run: int, model: Model, request: Resolved, image: np.ndarray) -> View:
     """A picture (H, W, 3) that came with its request: what can be told of it without painting it again."""
     images = image[None]
     return {
@@ -114,17 +110,16 @@ def of_file(run: int, model: Model, request: Request, image: np.ndarray) -> View
         "state": "done",
         "restored": True,
         "note": "restored",
-        "modulated": request.conditions is not None and any(request.strength.values()),
+        "modulated": bool(request.conditions.maps) and any(request.strength.values()),
         "pictures": [{"file": file(image, request, model), "seed": request.seeds[0]}],
         "action": None,
         **followed(model, request, images),
     }
 
 
-def followed(model: Model, request: Request, images: np.ndarray) -> View:
+def followed(model: Model, request: Resolved, images: np.ndarray) -> View:
     """The agreement of each picture with the painted map, or why there is none."""
-    painted = painted_map(request)
-    if painted is None:
+    if LABELS not in request.conditions.maps:
         return {
             "followed": None,
             "not_followed": "No classes were painted: there is nothing to compare with.",
@@ -132,23 +127,10 @@ def followed(model: Model, request: Request, images: np.ndarray) -> View:
     if model.segment is None:
         reason = "No segmentation model is at hand for this base, so that its pictures cannot be read again."
         return {"followed": None, "not_followed": reason}
-    read = _segmented(model, images, painted)
-    return {"followed": [read_again(painted, each, model.classes) for each in read]}
-
-
-def painted_map(request: Request) -> np.ndarray | None:
-    """The label map at the pictures' size, None where nothing is painted."""
-    labels = request.conditions.maps.get(LABELS) if request.conditions is not None else None
-    if labels is None or not labels.any():
-        return None
-    assert request.height
-    assert request.width
-    return resize_map(LABELS, labels, (request.height, request.width))
-
-
-def _segmented(model: Model, images: np.ndarray, painted: np.ndarray) -> list[np.ndarray]:
-    assert model.segment is not None
-    return [resize_map(LABELS, each, painted.shape) for each in model.segment(images)]
+    size = (images.shape[1], images.shape[2])
+    painted = resize_map(LABELS, request.conditions.maps[LABELS], size)
+    readings = [resize_map(LABELS, labels, size) for labels in model.segment(images)]
+    return {"followed": [read_again(painted, reading, model.classes) for reading in readings]}
 
 
 def file(image: np.ndarray, request: Request, model: Model) -> dict[str, Any]:

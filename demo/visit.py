@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from demo.models import Model
-from demo.pictures import drawing_picture, thumbnail
-from demo.views import View, single
-from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.conditions import Conditions, LabelClass
 from mcm_core.record import of_picture
-from mcm_core.request import Request
+from mcm_core.request import Resolved
+
+from .pictures import drawing_picture, thumbnail
+from .views import View, single
 
 KEPT = 16
 """Pictures in the gallery; each holds about 100 kB of the server's memory."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A picture of the gallery with all that restores it."""
+class Shown:
+    """What the viewer shows, and all that restores it; `model` is the name of the one that painted it."""
 
     model: str
-    request: Request
+    request: Resolved
     view: View
+
+
+@dataclass(frozen=True)
+class Kept(Shown):
+    """A picture of the gallery; `images` are data URLs of the drawing and of the picture."""
+
     images: tuple[str, str]
     live: bool
 
@@ -36,34 +43,27 @@ class Kept:
 
 @dataclass(frozen=True)
 class Visit:
-    """`further` are maps that no canvas can draw; `model`, `request`, `view` are of the shown picture."""
+    """`further` are maps that no canvas can draw, `kept` the gallery, newest first."""
 
     further: Conditions = field(default_factory=Conditions)
-    model: str = ""
-    request: Request | None = None
-    view: View | None = None
+    shown: Shown | None = None
     kept: tuple[Kept, ...] = ()
 
-    def showing(self, model: Model, request: Request, view: View) -> Visit:
-        return replace(self, model=model.name, request=request, view=view)
-
-    def keeping(self, images: np.ndarray, model: Model, live: bool) -> Visit:
-        """With the shown pictures (B, H, W, 3) in front of the gallery; of live ones only the last stays."""
-        assert self.request is not None
-        assert self.view is not None
+    def keeping(self, shown: Shown, images: np.ndarray, classes: Sequence[LabelClass], live: bool) -> Visit:
+        """With pictures (B, H, W, 3) shown and in front of the gallery; of live ones only the last stays."""
         before = self.kept[1:] if live and self.kept and self.kept[0].live else self.kept
-        drawing = thumbnail(drawing_picture(self.request.conditions, model.classes, images.shape[1:3]))
+        drawing = thumbnail(drawing_picture(shown.request.conditions, classes, images.shape[1:3]))
         new = tuple(
             Kept(
-                model.name,
-                of_picture(self.request, index),
-                single(self.view, index),
+                shown.model,
+                of_picture(shown.request, index),
+                single(shown.view, index),
                 (drawing, thumbnail(image)),
                 live,
             )
             for index, image in enumerate(images)
         )
-        return replace(self, kept=(*new, *before)[:KEPT])
+        return replace(self, shown=shown, kept=(*new, *before)[:KEPT])
 
     def thumbnails(self) -> list[dict[str, Any]]:
-        return [one.thumbnail() for one in self.kept]
+        return [kept.thumbnail() for kept in self.kept]

@@ -1,4 +1,4 @@
-"""`python -m mcm_core COMMAND ...`: each command is imported only when it is called.
+"""`mcm COMMAND ...`, or `python -m mcm_core COMMAND ...`: a command is imported only when it is called.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. Errors are one line on stderr.
 """
@@ -8,8 +8,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from mcm_core import __version__
+
+
+def page() -> str:
+    """The name of the page's package, which lies beside this one in a checkout and inside it in a wheel."""
+    beside, found = Path(__file__).parents[1] / "demo" / "__init__.py", find_spec("demo")
+    return "demo" if found and found.origin == str(beside) else "mcm_core.demo"
+
 
 COMMANDS = {
+    "app": (f"{page()}.app", "open the page in a browser"),
     "generate": ("mcm_core.generate", "make a picture from a drawing and a prompt"),
     "render": ("mcm_core.landscapes.render", "draw training scenes of the embedded world"),
     "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
@@ -23,7 +35,7 @@ DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 def usage() -> str:
     lines = [f"  {name:<17}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(
-        ["usage: python -m mcm_core COMMAND [options]", "", *lines, "", "COMMAND --help tells more."]
+        ["usage: mcm COMMAND [options] | --version", "", *lines, "", "COMMAND --help tells more."]
     )
 
 
@@ -32,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
     if command in ("-h", "--help", "help"):
         print(usage())
+        return DONE
+    if command == "--version":
+        print(f"mcm {__version__}")
         return DONE
     if command not in COMMANDS:
         known = ", ".join(COMMANDS)
@@ -47,12 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, argv: Sequence[str]) -> int:
     from mcm_core.drawing.conditions import InputError
     from mcm_core.engine import EngineError
+    from mcm_core.training import TrainingError
 
     try:
         return int(import_module(COMMANDS[command][0]).main(argv))
     except InputError as error:
         return _told(str(error), WRONG)
-    except EngineError as error:
+    except (EngineError, TrainingError) as error:
         return _told(str(error), FAILED)
     except OSError as error:
         return _told(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILED)
@@ -61,7 +77,7 @@ def _run(command: str, argv: Sequence[str]) -> int:
 
 
 def _told(message: str, code: int) -> int:
-    print(f"mcm_core: {' '.join(message.split())}", file=sys.stderr)
+    print(f"mcm: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 

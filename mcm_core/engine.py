@@ -1,12 +1,12 @@
-"""Many requests, one device: a fair line, cancelling, deadlines, and errors that people can read.
+"""Many jobs, one device: a fair line, cancelling, deadlines, and errors that people can read.
 
-    engine = Engine(pipeline, max_waiting=16, deadline_s=120)
-    for event in engine.generate(request, cancel):   # Waiting* Step* Result
+    engine = Engine(pipeline.paint, max_waiting=16, deadline_s=120)
+    for event in engine.generate(request.resolved(base, modulator), cancel):   # Waiting* Step* Result
         ...
 
-A request runs in its caller's thread, alone on its pipeline; what it makes depends on nothing but the
-request. Closing the generator early gives the device back at once. There is no user interface in here, and
-requests can be pickled, so that the same callers can drive an engine elsewhere.
+A job is whatever the stream takes: the engine does not look into it, so that it has to be judged before. It
+runs in its caller's thread, alone on its device; what it makes depends on nothing but the job. Closing the
+generator early gives the device back at once.
 """
 
 from __future__ import annotations
@@ -19,27 +19,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mcm_core.drawing.conditions import InputError
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import Result, Step
-    from mcm_core.request import Request
 
 POLL_S = 0.1
 """How soon a waiting request notices that it was cancelled."""
 ABANDONED_S = 30.0
-"""A request whose reader did not come back for so long loses its place, or its device, to those who wait."""
+"""A job whose reader did not come back for so long loses its place, or its device, to those who wait."""
 
 log = logging.getLogger(__name__)
 
 
 class EngineError(RuntimeError):
-    """A request that gave no picture. The message is short and safe to show to people."""
+    """A job that gave no picture. The message is short and safe to show to people."""
 
 
 class Busy(EngineError):
@@ -60,86 +59,81 @@ class Failed(EngineError):
 
 @dataclass(frozen=True)
 class Waiting:
-    """The request stands in line; place 1 is next."""
+    """The job stands in line; place 1 is next."""
 
     place: int
 
 
+Job = TypeVar("Job")
+
 if TYPE_CHECKING:
     Event = Waiting | Step | Result
-
-
-class Pipeline(Protocol):
-    """What an engine drives: `MCMPipeline`, or anything that streams as it does."""
-
-    def stream(self, request: Request, should_stop: Callable[[], bool]) -> Iterator[Step]: ...
+    Stream = Callable[[Job, Callable[[], bool]], Generator[Step]]
+    """What a device does with a job, until the function that it is given says that it should stop."""
 
 
 @dataclass(eq=False)
 class _Ticket:
-    """One request's place in line, and then its pipeline."""
+    """A job's place in line, and then on a device."""
 
     cancel: threading.Event
     seen: float
     """When its reader was last here; infinite while it computes."""
     joined: float = field(default_factory=time.monotonic)
     started: float = 0.0
-    pipeline: Pipeline | None = None
     steps: Generator[Step] | None = None
 
 
-class Engine:
-    """Runs requests on pipelines, one at a time on each, first come, first served.
+class Engine(Generic[Job]):
+    """Runs jobs on streams, one at a time on each, first come, first served.
 
     Args:
-        pipelines: one per device. More than one of the same models serve the same line.
-        max_waiting: how many requests may stand in line besides those that run.
-        deadline_s: how long one request may run, in seconds; waiting does not count.
+        streams: such as `MCMPipeline.paint`, one per device. Several of the same models serve the same line.
+        max_waiting: how many jobs may stand in line besides those that run.
+        deadline_s: how long one job may run, in seconds; waiting does not count.
     """
 
-    def __init__(self, *pipelines: Pipeline, max_waiting: int = 16, deadline_s: float = 300.0) -> None:
+    def __init__(self, *streams: Stream[Job], max_waiting: int = 16, deadline_s: float = 300.0) -> None:
         self.max_waiting, self.deadline_s = max_waiting, deadline_s
-        self._pipelines, self._free = pipelines, list(pipelines)
+        self._free = list(streams)
         self._line: list[_Ticket] = []
-        self._running: list[_Ticket] = []
+        self._running: dict[_Ticket, Stream[Job]] = {}
         self._changed = threading.Condition()
         self._draining = False
         self._stopping = False
 
     @property
     def running(self) -> int:
-        """Requests on a device now."""
+        """Jobs on a device now."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """Requests in line now."""
+        """Jobs in line now."""
         return len(self._line)
 
-    def generate(self, request: Request, cancel: threading.Event | None = None) -> Generator[Event]:
+    def generate(self, job: Job, cancel: threading.Event | None = None) -> Generator[Event]:
         """`Waiting` whenever the place in line changes, a `Step` per denoising step, and at last a `Result`.
 
         Args:
-            request: what to make.
-            cancel: set it from any thread, and the request ends at its next step.
+            job: what to make.
+            cancel: set it from any thread, and the job ends at its next step.
 
         Raises:
-            InputError: the request is wrong; raised before it has to wait.
             EngineError: Busy, Cancelled, TimedOut or Failed.
         """
-        request = self._checked(request)
         ticket = _Ticket(cancel or threading.Event(), time.monotonic())
         try:
             self._join(ticket)
-            yield from self._wait(ticket)
-            yield from self._run(ticket, request)
+            stream = yield from self._wait(ticket)
+            yield from self._run(ticket, stream, job)
         finally:
             self._release(ticket)
 
     def drain(self, timeout_s: float = 30.0, grace_s: float = 5.0) -> bool:
-        """Refuse new requests, let the running ones end, then stop them; True if none is left.
+        """Refuse new jobs, let the running ones end, then stop them; True if none is left.
 
-        Waiting requests are refused at once. Running ones have `timeout_s` seconds, and then `grace_s` more
+        Waiting jobs are refused at once. Running ones have `timeout_s` seconds, and then `grace_s` more
         to notice that they must stop at their next step.
         """
         with self._changed:
@@ -159,19 +153,18 @@ class Engine:
                 raise Busy(f"{len(self._line)} requests are waiting already. Try again in a minute.")
             self._line.append(ticket)
 
-    def _wait(self, ticket: _Ticket) -> Iterator[Waiting]:
-        """Ends when the ticket has its pipeline."""
-        told = 0
+    def _wait(self, ticket: _Ticket) -> Generator[Waiting, None, Stream[Job]]:
+        """Ends with a stream for the ticket alone."""
+        known = 0
         while True:
             with self._changed:
                 place = self._place(ticket)
                 if place <= len(self._free):
-                    self._start(ticket)
-                    return
-                if place == told:
+                    return self._start(ticket)
+                if place == known:
                     self._changed.wait(POLL_S)
                     continue
-            told = place
+            known = place
             yield Waiting(place)
 
     def _place(self, ticket: _Ticket) -> int:
@@ -187,12 +180,12 @@ class Engine:
             raise TimedOut("The line did not move. Try again in a minute.")
         return self._line.index(ticket) + 1
 
-    def _start(self, ticket: _Ticket) -> None:
+    def _start(self, ticket: _Ticket) -> Stream[Job]:
         self._line.remove(ticket)
-        ticket.pipeline = self._free.pop()
+        stream = self._running[ticket] = self._free.pop()
         ticket.started, ticket.seen = time.monotonic(), math.inf
-        self._running.append(ticket)
         self._changed.notify_all()
+        return stream
 
     def _release(self, ticket: _Ticket) -> None:
         with self._changed:
@@ -201,8 +194,7 @@ class Engine:
             if ticket in self._running:
                 if ticket.steps is not None:
                     ticket.steps.close()
-                self._running.remove(ticket)
-                self._free.append(ticket.pipeline)  # type: ignore[arg-type]
+                self._free.append(self._running.pop(ticket))
             self._changed.notify_all()
 
     def _drop_abandoned(self) -> None:
@@ -217,22 +209,14 @@ class Engine:
         if self._draining:
             raise Busy("The program is about to end and takes no more requests. Try again in a minute.")
 
-    # -- one request ---------------------------------------------------------------------------------------
+    # -- one job -------------------------------------------------------------------------------------------
 
-    def _checked(self, request: Request) -> Request:
-        """The request with all defaults and seeds filled in. A pipeline without a base checks for itself."""
-        pipeline: Any = self._pipelines[0]
-        base = getattr(pipeline, "base", None)
-        return request if base is None else request.validated(base, pipeline.modulator)
-
-    def _run(self, ticket: _Ticket, request: Request) -> Iterator[Step | Result]:
+    def _run(self, ticket: _Ticket, stream: Stream[Job], job: Job) -> Generator[Step | Result]:
         failure: EngineError | None = None
         result: Result | None = None
-        assert ticket.pipeline is not None
         try:
-            steps = ticket.pipeline.stream(request, lambda: self._why_stop(ticket) is not None)
-            ticket.steps = cast("Generator[Step]", steps)
-            for step in steps:
+            ticket.steps = stream(job, lambda: self._why_stop(ticket) is not None)
+            for step in ticket.steps:
                 result = step.result
                 ticket.seen = time.monotonic()
                 yield step

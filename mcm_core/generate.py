@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from PIL import Image
 
+from mcm_core.devices import is_here
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, Size
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.drawing.uploads import from_map, from_upload
-from mcm_core.models import DTYPES, open_models
+from mcm_core.files import write_whole
+from mcm_core.models import add_options, open_models
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import MCMPipeline, Result
     from mcm_core.record import Origin, Record
-    from mcm_core.request import Request
+    from mcm_core.request import Request, Resolved
 
 PHOTO = "photo"
 EPILOG = """
@@ -42,33 +44,32 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Options that were not given are not in the result, so that those of a record can stand in for them."""
-    one = _Parser(
+    options = _Parser(
         "python -m mcm_core generate",
         description="Make pictures from a drawing and a prompt.",
         epilog=EPILOG,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    drawing = one.add_argument_group("drawing")
+    drawing = options.add_argument_group("drawing")
     drawing.add_argument("--labels", metavar="PNG", help="label map: class ids, or the classes' colours")
     drawing.add_argument("--sketch", metavar="PNG", help="line drawing, dark on light or light on dark")
     drawing.add_argument("--photo", metavar="JPG", help="a photo whose edges are the sketch")
     drawing.add_argument("--map", action="append", type=_pair, metavar="NAME=PNG", help="another modality")
-    _add_request(one.add_argument_group("picture"))
-    models = one.add_argument_group("models")
+    _add_request(options.add_argument_group("picture"))
+    models = options.add_argument_group("models")
     models.add_argument(
         "--base", help="diffusers folder, hub id or .safetensors file (default: the shipped one)"
     )
     models.add_argument(
         "--modulator", help="its folder or hub id (default: the shipped one, on the shipped base)"
     )
-    models.add_argument("--dtype", choices=DTYPES)
-    models.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
-    files = one.add_argument_group("files")
+    add_options(models)
+    files = options.add_argument_group("files")
     files.add_argument("--from", dest="source", metavar="PNG", help="take the request from this picture")
     files.add_argument("--out", required=True, type=Path, metavar="PNG", help="the file to write")
     files.add_argument("--json", action="store_true", help="print timings and the resolved request to stdout")
-    return one
+    return options
 
 
 def _add_request(group: argparse._ArgumentGroup) -> None:
@@ -106,12 +107,12 @@ def main(argv: Sequence[str]) -> int:
     pipeline = _open_models(given, record)
     origin, loading = Origin.of(pipeline.base, pipeline.modulator), time.perf_counter() - clock
     request = _request(given, record, images, pipeline)
-    notes = [*pipeline.notes, *(request.conditions.notes if request.conditions else ())]
+    notes = [*pipeline.notes, *request.conditions.notes]
     if record and record.origin:
-        notes += [f"{given['source']}: {told}" for told in record.origin.differences(origin)]
+        notes += [f"{given['source']}: {difference}" for difference in record.origin.differences(origin)]
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    result = _run(pipeline, request)
+    result = _run(pipeline, request.resolved(pipeline.base, pipeline.modulator))
     pictures = _write(given["out"], result, origin)
     paths = [path for picture in pictures for path in (picture.path, picture.plain_path) if path]
     print(_report(result, pictures, origin, loading, notes) if "json" in given else "\n".join(paths))
@@ -145,15 +146,13 @@ def _open_images(given: Mapping[str, Any]) -> dict[str, Image.Image]:
 
 def _open_models(given: Mapping[str, Any], record: Record | None) -> MCMPipeline:
     """The models asked for, on the device and in the precision of the record where that device is here."""
-    import torch
-
     origin = record.origin if record else None
-    same = origin if origin and (origin.device == "cpu" or torch.cuda.is_available()) else None
+    same = origin if origin and is_here(origin.device) else None
     return open_models(
         given.get("base"),
         given.get("modulator"),
-        given.get("dtype", same.dtype if same else None),
-        given.get("device", same.device if same else None),
+        dtype=given.get("dtype", same.dtype if same else None),
+        device=given.get("device", same.device if same else None),
         plain=origin is not None and origin.modulator is None and "modulator" not in given,
     )
 
@@ -171,14 +170,12 @@ def _request(
     changes["strength"] = _strength(given, request, pipeline)
     request = replace(request, **changes, previews=False)
     if pipeline.modulator is None and "plain" in given:
-        return replace(request, conditions=None)
+        return replace(request, conditions=Conditions())
     if pipeline.modulator is None and images:
         raise InputError("There is a drawing, but no modulator that could follow it. Name one: --modulator.")
     height, width = pipeline.base.default_size
     drawn = _conditions(images, pipeline, (request.height or height, request.width or width))
-    if not drawn.maps:
-        return request
-    return replace(request, conditions=(request.conditions or Conditions()).joined(drawn))
+    return replace(request, conditions=request.conditions.joined(drawn)) if drawn.maps else request
 
 
 def _strength(given: Mapping[str, Any], request: Request, pipeline: MCMPipeline) -> dict[str, float]:
@@ -206,25 +203,26 @@ def _conditions(images: Mapping[str, Image.Image], pipeline: MCMPipeline, size: 
     drawn = Conditions()
     for name, image in images.items():
         if name in (LABELS, SKETCH, PHOTO):
-            one = from_upload(image, classes, name, size)
+            read = from_upload(image, classes, name, size)
         else:
-            one = from_map(image, name, channels.get(name, 1)).resized(size)
-        drawn = drawn.joined(one)
+            read = from_map(image, name, channels.get(name, 1)).resized(size)
+        drawn = drawn.joined(read)
     return drawn
 
 
 # -- making and writing ------------------------------------------------------------------------------------
 
 
-def _run(pipeline: MCMPipeline, request: Request) -> Result:
+def _run(pipeline: MCMPipeline, request: Resolved) -> Result:
     """The result, with a progress bar on stderr. The engine gives failures their short messages."""
     from tqdm import tqdm
 
     from mcm_core.engine import Engine
     from mcm_core.pipeline import Result, Step
 
-    with tqdm(desc="Painting", unit="step", file=sys.stderr) as bar:
-        for event in Engine(pipeline, deadline_s=math.inf).generate(request):
+    # Every step is told when it is done: whoever watches, a person or a program, knows where it stands.
+    with tqdm(desc="Painting", unit="step", file=sys.stderr, mininterval=0, miniters=1) as bar:
+        for event in Engine(pipeline.paint, deadline_s=math.inf).generate(request):
             if isinstance(event, Step):
                 bar.total = event.total
                 bar.update()
@@ -248,24 +246,14 @@ def _write(out: Path, result: Result, origin: Origin) -> list[_Written]:
     written = []
     for index, seed in enumerate(result.request.seeds):
         path = out if len(result.request.seeds) == 1 else out.with_stem(f"{out.stem}-{seed}")
-        _replace_file(path, write_png(result.images[index], of_picture(result.request, index), origin))
+        write_whole(path, write_png(result.images[index], of_picture(result.request, index), origin))
         plain_path = None
         if result.plain_images is not None:
             plain_path = path.with_stem(f"{path.stem}-plain")
             request = of_picture(result.request, index, plain=True)
-            _replace_file(plain_path, write_png(result.plain_images[index], request, origin))
+            write_whole(plain_path, write_png(result.plain_images[index], request, origin))
         written.append(_Written(seed, str(path), str(plain_path) if plain_path else None))
     return written
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    """Write all of it or nothing: a full disk leaves an old file as it was."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _report(
@@ -273,12 +261,11 @@ def _report(
 ) -> str:
     """What --json prints: seconds are of the wall clock, `per_step` the mean over all calls of the base."""
     request = result.request
-    maps = request.conditions.maps if request.conditions else {}
     calls = len(result.gamma_actions)
     content = {
         "pictures": [asdict(picture) for picture in pictures],
         "request": {f.name: getattr(request, f.name) for f in fields(request)}
-        | {"conditions": {name: list(drawn.shape) for name, drawn in maps.items()}},
+        | {"conditions": {name: list(drawn.shape) for name, drawn in request.conditions.maps.items()}},
         "origin": asdict(origin),
         "seconds": {"loading": loading, "painting": result.seconds, "per_step": result.seconds / calls},
         "steps": calls,

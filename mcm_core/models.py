@@ -1,38 +1,61 @@
-"""The models that come with the repository, and opening any others in their place."""
+"""The door to models, for the page, the command line and the measurements: names, defaults, errors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcm_core.devices import DTYPES
 from mcm_core.drawing.conditions import InputError
 
 if TYPE_CHECKING:
+    from argparse import _ActionsContainer
+
     from mcm_core.pipeline import MCMPipeline
 
 BASE = "mini"
 MODULATOR = "mini-modulator"
-DTYPES = ("float32", "bfloat16", "float16")
+SEGMENTER = "mini-segmenter"
+
+
+def assets() -> Path:
+    """The folder of models and examples: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "assets"
+    return inside if inside.is_dir() else package.parent / "assets"
 
 
 def shipped(name: str) -> Path:
-    """The folder of a model in assets/models, beside the package.
+    """The folder of a model in `assets()`.
 
     Raises:
-        InputError: it is not there, as in an installation without the repository's assets.
+        InputError: it is not there, as in a checkout without its large files.
     """
-    folder = Path(__file__).resolve().parents[1] / "assets" / "models" / name
+    folder = assets() / "models" / name
     if not folder.is_dir():
         raise InputError(
-            f"The model {name} is not at assets/models/{name} beside mcm_core. Run from a full checkout of "
-            "the repository, or name models of your own with --base and --modulator."
+            f"The model {name} is not at {folder}. Take a whole checkout or install mcm anew, or name "
+            "models of your own with --base and --modulator."
         )
     return folder
+
+
+def add_options(parser: _ActionsContainer) -> None:
+    """--device and --dtype."""
+    parser.add_argument("--device", help="cuda, mps, cpu, cuda:1, ... (default: the quickest that is here)")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="precision of the base (default: float16 on CUDA, bfloat16 on a CPU with matrix instructions "
+        "for it, else float32)",
+    )
 
 
 def open_models(
     base: str | None = None,
     modulator: str | None = None,
+    *,
     dtype: str | None = None,
     device: str | None = None,
     plain: bool = False,
@@ -41,29 +64,72 @@ def open_models(
 
     Args:
         base, modulator: where they are. A base of one's own has no modulator unless one is given.
-        dtype: one of `DTYPES`; None for what suits the device.
-        device: "cpu", "cuda", ...; None for CUDA where there is one.
+        dtype, device: their names; None for what suits the machine, see `mcm_core.devices`.
         plain: no modulator, even where there is one.
 
     Raises:
         InputError: something is missing, damaged, of another kind, or does not fit.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype must be one of {', '.join(DTYPES)}.")
-    if modulator is None and base is None:
-        modulator = str(shipped(MODULATOR)) if not plain else None
-    base = base or str(shipped(BASE))
-
-    import torch
-
+    bases, modulators = sources([base] if base else None, [modulator] if modulator else None)
     from mcm_core.base import Base
     from mcm_core.modulator import Modulator
     from mcm_core.pipeline import MCMPipeline
 
-    try:
-        place = torch.device(device) if device else None
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"There is no device {device!r:.40} here. Leave it out, or take cpu.") from error
-    frozen = Base.from_pretrained(base, dtype=getattr(torch, dtype) if dtype else None, device=place)
-    return MCMPipeline(frozen, Modulator.from_pretrained(modulator) if modulator and not plain else None)
+    frozen = Base.from_pretrained(bases[0], dtype=dtype, device=device)
+    return MCMPipeline(frozen, Modulator.from_pretrained(modulators[0]) if modulators and not plain else None)
+
+
+def open_all(
+    bases: Sequence[str] | None = None,
+    modulators: Sequence[str] | None = None,
+    *,
+    dtype: str | None = None,
+    device: str | None = None,
+) -> list[MCMPipeline]:
+    """Every base with every modulator that fits it; a base that none fits comes alone.
+
+    A folder of several model folders stands for them all. The rest is as in `open_models`.
+
+    Raises:
+        InputError: something cannot be opened, or a modulator fits none of the bases.
+    """
+    base_sources, modulator_sources = sources(bases, modulators)
+    from mcm_core.base import Base
+    from mcm_core.modulator import Modulator
+    from mcm_core.pipeline import MCMPipeline
+
+    opened = [
+        Base.from_pretrained(source, dtype=dtype, device=device)
+        for source in _inside(base_sources, "model_index.json")
+    ]
+    pairs: list[list[MCMPipeline]] = [[] for _ in opened]
+    for source in _inside(modulator_sources, "config.json"):
+        modulator, refusals = Modulator.from_pretrained(source), []
+        for base, fitting in zip(opened, pairs, strict=True):
+            try:
+                fitting.append(MCMPipeline(base, modulator))
+            except InputError as error:
+                refusals.append(error)
+        if len(refusals) == len(opened):
+            raise refusals[0]
+    return [
+        pipeline
+        for base, fitting in zip(opened, pairs, strict=True)
+        for pipeline in fitting or [MCMPipeline(base)]
+    ]
+
+
+def sources(bases: Sequence[str] | None, modulators: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Where bases and modulators are: what was named, else what is shipped."""
+    if bases:
+        return list(bases), list(modulators or ())
+    return [str(shipped(BASE))], [str(shipped(MODULATOR))] if modulators is None else list(modulators)
+
+
+def _inside(folders: Sequence[str], index: str) -> list[str]:
+    """The folders, where one that only holds model folders (each with an `index` file) gives way to those."""
+    found = []
+    for folder in folders:
+        inside = sorted(str(path.parent) for path in Path(folder).glob(f"*/{index}"))
+        found += inside if inside and not (Path(folder) / index).exists() else [folder]
+    return found

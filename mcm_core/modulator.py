@@ -92,13 +92,16 @@ class Modulator(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self._modalities = tuple(Modality(**modality) for modality in modalities)
-        self._classes = tuple(LabelClass(**one) for one in classes)
+        self._classes = tuple(LabelClass(**label) for label in classes)
         _check_identity(self._modalities, self._classes, training_window, num_train_timesteps)
         self.branches = nn.ModuleDict(
-            {one.name: Branch(self._planes(one), condition_channels, downscale) for one in self._modalities}
+            {
+                kind.name: Branch(self._planes(kind), condition_channels, downscale)
+                for kind in self._modalities
+            }
         )
         self.absent = nn.ParameterDict(
-            {one.name: nn.Parameter(torch.zeros(condition_channels, 1, 1)) for one in self._modalities}
+            {kind.name: nn.Parameter(torch.zeros(condition_channels, 1, 1)) for kind in self._modalities}
         )
         levels = range(len(block_out_channels))
         down = tuple("AttnDownBlock2D" if level in attention_levels else "DownBlock2D" for level in levels)
@@ -154,7 +157,7 @@ class Modulator(ModelMixin, ConfigMixin):
 
     def encode(
         self,
-        conditions: Mapping[str, Tensor],
+        maps: Mapping[str, Tensor],
         presence: Mapping[str, Tensor | float] | None = None,
         *,
         size: tuple[int, int],
@@ -163,17 +166,19 @@ class Modulator(ModelMixin, ConfigMixin):
         """Features of a drawing, (B, F, h, w). They do not depend on t: once per picture is enough.
 
         Args:
-            conditions: the maps by modality, as `conditions.to_tensors` makes them, each of batch 1 or B and
-                of `size` times the downscale.
+            maps: by modality, uint8, ids or planes of 0 to 255: (B, H, W), or (B, C, H, W) where there are
+                several planes; each of batch 1 or B and of `size` times the downscale.
             presence: how far each modality counts, in [0, 1], a number or (B,): 0 is the learned "absent",
                 1 the drawing, between them a mixture. Those not listed count 1 where there is a map.
             size: (h, w) of the latents.
             batch: B; by default that of the maps.
         """
-        batch = batch or max((len(drawn) for drawn in conditions.values()), default=1)
+        batch = batch or max((len(drawn) for drawn in maps.values()), default=1)
         features = [
-            self._feature(one, conditions.get(one.name), (presence or {}).get(one.name, 1.0), size, batch)
-            for one in self._modalities
+            self._feature(
+                modality, maps.get(modality.name), (presence or {}).get(modality.name, 1.0), size, batch
+            )
+            for modality in self._modalities
         ]
         empty = torch.zeros(batch, 0, *size, device=self.device, dtype=self.dtype)
         return torch.cat([empty, *features], dim=1)
@@ -200,7 +205,7 @@ class Modulator(ModelMixin, ConfigMixin):
         alpha = torch.as_tensor(alpha, dtype=torch.float32, device=sample.device).reshape(-1, 1, 1, 1)
         scale = alpha.clamp(min=SMALLEST_SCALE)
         velocity = (noise_pred - (1 - alpha**2).sqrt() * sample) / scale
-        seen = torch.cat([one.to(features.dtype) for one in (sample, velocity, features)], dim=1)
+        seen = torch.cat([part.to(features.dtype) for part in (sample, velocity, features)], dim=1)
         timestep = torch.as_tensor(timestep, device=sample.device)  # the trunk would round a float
         padded = _pad(seen, 2 ** (len(self.trunk.down_blocks) - 1))
         change = self.trunk(padded, timestep, return_dict=False)[0][..., :height, :width]
@@ -208,18 +213,26 @@ class Modulator(ModelMixin, ConfigMixin):
         return ModulatorOutput(1 + gamma, nu)
 
     def _feature(
-        self, one: Modality, drawn: Tensor | None, presence: Tensor | float, size: tuple[int, int], batch: int
+        self,
+        modality: Modality,
+        drawn: Tensor | None,
+        presence: Tensor | float,
+        size: tuple[int, int],
+        batch: int,
     ) -> Tensor:
-        absent = self.absent[one.name].expand(batch, -1, *size)
+        absent = self.absent[modality.name].expand(batch, -1, *size)
         if drawn is None:
             return absent
         weight = torch.as_tensor(presence, device=absent.device, dtype=absent.dtype).reshape(-1, 1, 1, 1)
-        planes = one_hot(drawn, self._planes(one)) if one.kind == "labels" else drawn
-        return absent + weight * (self.branches[one.name](planes.to(absent.dtype)) - absent)
+        if modality.kind == "labels":
+            planes = one_hot(drawn, self._planes(modality)).to(absent.dtype)
+        else:
+            planes = unit(drawn if drawn.ndim == 4 else drawn[:, None], absent.dtype)
+        return absent + weight * (self.branches[modality.name](planes) - absent)
 
-    def _planes(self, one: Modality) -> int:
+    def _planes(self, modality: Modality) -> int:
         """Input channels of a modality's branch, before the pixels are folded into channels."""
-        return len(self._classes) + 1 if one.kind == "labels" else one.channels
+        return len(self._classes) + 1 if modality.kind == "labels" else modality.channels
 
 
 class Branch(nn.Module):
@@ -248,7 +261,18 @@ class Branch(nn.Module):
 def one_hot(ids: Tensor, count: int) -> Tensor:
     """(B, H, W) ids -> (B, count, H, W) booleans; an eighth of the memory of torch's own int64 planes."""
     planes = torch.arange(count, device=ids.device, dtype=torch.uint8).reshape(1, count, 1, 1)
-    return ids.to(torch.uint8)[:, None] == planes
+    return ids[:, None] == planes
+
+
+def unit(planes: Tensor, dtype: torch.dtype) -> Tensor:
+    """uint8 planes -> [0, 1].
+
+    Raises:
+        TypeError: planes of another type, which would come out too dark.
+    """
+    if planes.dtype != torch.uint8:
+        raise TypeError(f"a drawn map must be uint8, not {planes.dtype}")
+    return planes.to(dtype) / 255
 
 
 def _pad(tensor: Tensor, multiple: int) -> Tensor:
@@ -264,16 +288,16 @@ def _check_identity(
     window: Sequence[int] | None,
     num_train_timesteps: int,
 ) -> None:
-    names = [one.name for one in modalities]
+    names = [modality.name for modality in modalities]
     if not names or len(set(names)) < len(names):
         raise InputError("A modulator needs at least one modality, each with a name of its own.")
     if not all(re.fullmatch("[a-z][a-z0-9_]{0,31}", name) for name in names):
         raise InputError("A modality's name must be of lower-case letters, digits and underscores.")
-    if not all(re.fullmatch("#[0-9a-fA-F]{6}", one.color) and 0 < len(one.name) <= 60 for one in classes):
+    if not all(re.fullmatch("#[0-9a-fA-F]{6}", c.color) and 0 < len(c.name) <= 60 for c in classes):
         raise InputError("A class needs a name of 1 to 60 characters and a colour of the form #rrggbb.")
-    if any(one.kind not in ("labels", "image") for one in modalities):
+    if any(m.kind not in ("labels", "image") for m in modalities):
         raise InputError("A modality's kind must be 'labels' or 'image'.")
-    if any(one.kind == "labels" for one in modalities) and not 1 <= len(classes) <= 255:
+    if any(m.kind == "labels" for m in modalities) and not 1 <= len(classes) <= 255:
         raise InputError("A modulator that reads a label map needs between 1 and 255 classes.")
     if window is not None and not 0 <= window[0] < window[1] <= num_train_timesteps:
         raise InputError(f"training_window must be [first, last) within 0 and {num_train_timesteps}.")

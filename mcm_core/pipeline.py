@@ -11,7 +11,7 @@ How one picture gets from noise to latents is in `mcm_core.trajectory`:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,9 +22,8 @@ from mcm_core import trajectory
 from mcm_core.base import Base, Embeddings
 from mcm_core.control import NotFiniteError, prepare
 from mcm_core.modulator import Modulator
-from mcm_core.request import DEFAULT_PLACEMENT as DEFAULT_PLACEMENT
-from mcm_core.request import Request as Request
-from mcm_core.trajectory import Setting, Trajectory, latent_size
+from mcm_core.request import Request, Resolved
+from mcm_core.trajectory import Setting, Trajectory
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Result:
     plain_images: np.ndarray | None
     gamma_actions: np.ndarray
     nu_actions: np.ndarray
-    request: Request
+    request: Resolved
     seconds: float
 
     @property
@@ -62,7 +61,7 @@ class Step:
     Attributes:
         index, total: 0-based number of this call, and how many there are.
         timestep: of the base's training, in [0, num_train_timesteps).
-        preview, plain_preview: (B, h, w, 3) uint8, the estimate of the clean picture, of the latents' size.
+        preview: (B, h, w, 3) uint8, the estimate of the clean pictures, of the latents' size.
         gamma_action, nu_action: (B, h, w) float32, |gamma - 1| |eps| and |nu|, means over the channels, times
             the strength; of the prompt's branch under guidance. 0 where the modulator did not act.
         result: the pictures, at the last step.
@@ -72,20 +71,9 @@ class Step:
     total: int
     timestep: float
     preview: np.ndarray | None
-    plain_preview: np.ndarray | None
     gamma_action: np.ndarray
     nu_action: np.ndarray
     result: Result | None = None
-
-    @property
-    def images(self) -> np.ndarray | None:
-        """(B, H, W, 3) uint8 at the last step."""
-        return self.result.images if self.result else None
-
-    @property
-    def plain_images(self) -> np.ndarray | None:
-        """(B, H, W, 3) uint8 at the last step of a comparison."""
-        return self.result.plain_images if self.result else None
 
 
 class MCMPipeline:
@@ -104,52 +92,55 @@ class MCMPipeline:
 
     def __call__(self, request: Request) -> Result:
         """The pictures of a request: `stream` run to its end."""
-        *_, last = self.stream(request)
-        assert last.result is not None
-        return last.result
+        return next(step.result for step in self.stream(request) if step.result is not None)
 
-    def stream(self, request: Request, should_stop: Callable[[], bool] | None = None) -> Iterator[Step]:
-        """Yields a `Step` after each call of the base; the last one carries the result.
-
-        Args:
-            request: checked here, see `Request.validated`.
-            should_stop: asked before every call; once it says True the stream ends, without a result.
+    def stream(self, request: Request, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
+        """`paint` for a request that nobody has judged yet.
 
         Raises:
             InputError: something is wrong with the request.
+        """
+        return self.paint(request.resolved(self.base, self.modulator), should_stop)
+
+    def paint(self, request: Resolved, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
+        """Yields a `Step` after each call of the base; the last one carries the result.
+
+        Args:
+            request: resolved for the models of this pipeline.
+            should_stop: asked before every call; once it says True the stream ends, without a result.
+
+        Raises:
             NotFiniteError: the numbers ran away.
         """
         clock, seconds = time.perf_counter(), 0.0
-        request = request.validated(self.base, self.modulator)
         setting = self._setting(request)
         pictures = [trajectory.start(setting, seed) for seed in request.seeds]
         plain = self._plain_twins(setting)
         actions = []
         for index in range(len(pictures[0])):
             for picture in [*pictures, *plain]:
-                if should_stop is not None and should_stop():
+                if should_stop():
                     return
                 trajectory.advance(picture, index)
-            step = self._step(setting, pictures, plain, index)
+            step = self._step(request, pictures, index)
             actions.append((step.gamma_action, step.nu_action))
-            result = self._result(setting, pictures, plain, actions) if index == step.total - 1 else None
+            result = self._result(request, pictures, plain, actions) if index == step.total - 1 else None
             seconds += time.perf_counter() - clock
             yield replace(step, result=replace(result, seconds=seconds)) if result else step
             clock = time.perf_counter()
 
-    def _setting(self, request: Request) -> Setting:
+    def _setting(self, request: Resolved) -> Setting:
         """Everything that is computed once per request: the texts and the drawing."""
-        assert request.guidance_scale is not None
         embeddings = self.base.encode_prompt([request.prompt])
-        if request.guidance_scale > 1:
+        if request.guided:
             negative = self.base.encode_prompt([request.negative_prompt], negative=True)
             embeddings = Embeddings.cat([negative, embeddings])
-        control = None
-        if self.modulator is not None:
-            size = latent_size(self.base, request)
-            window = (request.start, request.end)
-            control = prepare(self.modulator, request.conditions, request.strength, size, *window)
-        return Setting(self.base, request, embeddings, control)
+        setting = Setting(self.base, request, embeddings, control=None)
+        if self.modulator is None:
+            return setting
+        acts, size = (request.start, request.end), setting.latent_size
+        control = prepare(self.modulator, request.conditions, request.strength, size, *acts)
+        return replace(setting, control=control)
 
     def _plain_twins(self, setting: Setting) -> list[Trajectory]:
         """The same noise without modulation, for a comparison; none where nothing modulates anyway."""
@@ -158,23 +149,19 @@ class MCMPipeline:
         plain = replace(setting, control=None)
         return [trajectory.start(plain, seed) for seed in setting.request.seeds]
 
-    def _step(
-        self, setting: Setting, pictures: list[Trajectory], plain: list[Trajectory], index: int
-    ) -> Step:
-        request = setting.request
+    def _step(self, request: Resolved, pictures: list[Trajectory], index: int) -> Step:
         return Step(
             index=index,
             total=len(pictures[0]),
             timestep=float(pictures[0].scheduler.timesteps[index]),
             preview=self._previews(pictures) if request.previews else None,
-            plain_preview=self._previews(plain or pictures) if request.previews and request.compare else None,
             gamma_action=torch.cat([picture.gamma_action for picture in pictures]).float().cpu().numpy(),
             nu_action=torch.cat([picture.nu_action for picture in pictures]).float().cpu().numpy(),
         )
 
     def _result(
         self,
-        setting: Setting,
+        request: Resolved,
         pictures: list[Trajectory],
         plain: list[Trajectory],
         actions: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -183,10 +170,10 @@ class MCMPipeline:
         twins = self._images(plain) if plain else images.copy()
         return Result(
             images=images,
-            plain_images=twins if setting.request.compare else None,
+            plain_images=twins if request.compare else None,
             gamma_actions=np.stack([gamma for gamma, _ in actions]),
             nu_actions=np.stack([nu for _, nu in actions]),
-            request=setting.request,
+            request=request,
             seconds=0.0,
         )
 

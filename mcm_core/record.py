@@ -15,18 +15,21 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, from_canvas, to_canvas
+from mcm_core.drawing.canvas_value import LAYERS, from_canvas, to_canvas
+from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.request import Request
 
 if TYPE_CHECKING:
     from mcm_core.base import Base
     from mcm_core.modulator import Modulator
+
+AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 RECORD_VERSION = 1
 CHUNK = "mcm"
@@ -60,16 +63,16 @@ class Origin:
 
     def differences(self, now: Origin) -> tuple[str, ...]:
         """For people: why a picture made `now` will not be this one; empty where it will."""
-        told = []
+        notes = []
         if self.base_fingerprint != now.base_fingerprint:
-            told.append(f"it was made with the base {self.base}, and this is {now.base}")
+            notes.append(f"it was made with the base {self.base}, and this is {now.base}")
         if self.modulator_fingerprint != now.modulator_fingerprint:
-            told.append(f"it was made with {_with(self.modulator)}, and now with {_with(now.modulator)}")
+            notes.append(f"it was made with {_with(self.modulator)}, and now with {_with(now.modulator)}")
         if (self.dtype, self.device) != (now.dtype, now.device):
-            told.append(
+            notes.append(
                 f"it was made in {self.dtype} on {self.device}, and now in {now.dtype} on {now.device}"
             )
-        return tuple(told)
+        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,11 @@ class Record:
     origin: Origin | None = None
 
 
-def of_picture(request: Request, index: int, plain: bool = False) -> Request:
+def of_picture(request: AnyRequest, index: int, plain: bool = False) -> AnyRequest:
     """The request of one picture of a batch, or of its plain counterpart, by itself."""
-    off = dict.fromkeys([*request.strength, *(request.conditions or Conditions()).maps], 0.0)
-    one = replace(request, seeds=(request.seeds[index],), compare=False, previews=True)
-    return replace(one, strength=off) if plain else one
+    off = dict.fromkeys([*request.strength, *request.conditions.maps], 0.0)
+    single = replace(request, seeds=(request.seeds[index],), compare=False, previews=True)
+    return replace(single, strength=off) if plain else single
 
 
 # -- PNG ---------------------------------------------------------------------------------------------------
@@ -124,9 +127,9 @@ def read_record(source: bytes | str | Path) -> Record:
 def to_json(record: Record) -> str:
     """One line of ASCII with sorted keys."""
     request = {f.name: getattr(record.request, f.name) for f in fields(Request)}
-    conditions = request.pop("conditions") or Conditions()
+    conditions = request.pop("conditions")
     drawing = to_canvas(conditions) if _is_canvas(conditions) else None
-    others = sorted(conditions.maps.keys() - ({LABELS, SKETCH} if drawing else set()))
+    others = sorted(conditions.maps.keys() - (LAYERS if drawing else ()))
     content = {
         "version": RECORD_VERSION,
         "request": {**request, "strength": dict(record.request.strength)},
@@ -138,7 +141,7 @@ def to_json(record: Record) -> str:
 
 
 def from_json(text: str) -> Record:
-    """The record that `to_json` wrote; see `read_record`. `Request.validated` judges the values."""
+    """The record that `to_json` wrote; see `read_record`. `Request.resolved` judges the values."""
     try:
         content = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
@@ -161,17 +164,16 @@ def _request(content: Mapping[str, Any]) -> Request:
     return Request(**{**values, "seeds": tuple(values["seeds"]), "conditions": conditions})
 
 
-def _conditions(drawing: Any, maps: Any) -> Conditions | None:
+def _conditions(drawing: Any, maps: Any) -> Conditions:
     drawn = Conditions() if drawing is None else from_canvas(drawing)
     if not isinstance(maps, dict) or maps.keys() & drawn.maps.keys():
         raise InputError(_NOT_A_RECORD.format("its maps are of another type"))
-    whole = {**drawn.maps, **{name: _unpacked(packed) for name, packed in maps.items()}}
-    return Conditions(whole) if whole else None
+    return Conditions({**drawn.maps, **{name: _unpacked(packed) for name, packed in maps.items()}})
 
 
 def _is_canvas(conditions: Conditions) -> bool:
     """Whether a canvas value tells all of labels and sketch: of one size, strokes of 255, something drawn."""
-    drawn = Conditions({name: conditions.maps[name] for name in (LABELS, SKETCH) if name in conditions.maps})
+    drawn = conditions.only(LAYERS)
     try:
         return bool(drawn.maps) and from_canvas(to_canvas(drawn)) == drawn
     except InputError:

@@ -1,22 +1,22 @@
-"""What a picture is asked for, and the one place where every field of it is checked."""
+"""What a picture is asked for, and the one place where every field of it is judged."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mcm_core.drawing.conditions import Conditions, InputError, check
+from mcm_core.modulation import PLACEMENTS, Placement
 
 if TYPE_CHECKING:
     from mcm_core.base import Base
     from mcm_core.modulator import Modulator
 
-Placement = Literal["both", "conditional", "guided"]
 DEFAULT_PLACEMENT: Placement = "conditional"
 RANDOM_SEED = -1
 
@@ -38,7 +38,7 @@ class Request:
 
     Attributes:
         prompt, negative_prompt: for bases that take text; at most `MAX_PROMPT` characters.
-        conditions: the drawing; None or empty for none.
+        conditions: the drawing; empty for none.
         steps: denoising steps, 1 to `MAX_STEPS`.
         guidance_scale: of classifier-free guidance; None for the base's default, 1 or less for none.
         seeds: one picture each, 0 to 2**32 - 1; -1 stands for a random one.
@@ -46,14 +46,14 @@ class Request:
         width, height: in pixels; None for the base's default.
         strength: 0 (off) to `MAX_STRENGTH` by modality; those not named count 1.
         start, end: the part of the trajectory, in [0, 1], in which the modulator acts.
-        placement: where it acts under guidance, see `modulation.PLACEMENTS`.
+        placement: where it acts under guidance, see `modulation.Placement`.
         compare: also run the plain base from the same noise.
         previews: also make a preview at every step.
     """
 
     prompt: str = ""
     negative_prompt: str = ""
-    conditions: Conditions | None = None
+    conditions: Conditions = field(default_factory=Conditions)
     steps: int = 20
     guidance_scale: float | None = None
     seeds: tuple[int, ...] = (0,)
@@ -67,41 +67,113 @@ class Request:
     compare: bool = False
     previews: bool = True
 
-    def validated(self, base: Base, modulator: Modulator | None) -> Request:
-        """The same with every None and every random seed filled in; valid requests come back as they are.
+    def resolved(self, base: Base, modulator: Modulator | None) -> Resolved:
+        """The request as these models can do it, with every default and random seed filled in.
 
         Raises:
             InputError: whatever cannot be done, with what to do instead.
         """
         height, width = base.default_size
-        start, end = _number("start", self.start, 0, 1), _number("end", self.end, 0, 1)
-        if start > end:
-            raise InputError("The modulation must start before it ends: give a start that is below the end.")
-        return replace(
-            self,
+        start, end = window(self.start, self.end)
+        return Resolved(
             prompt=_text("prompt", self.prompt, base),
             negative_prompt=_text("negative prompt", self.negative_prompt, base),
-            conditions=_conditions(self.conditions, modulator),
-            steps=_whole("steps", self.steps, 1, min(MAX_STEPS, base.num_train_timesteps)),
+            conditions=fitting_drawing(self.conditions, modulator),
+            steps=whole("steps", self.steps, 1, min(MAX_STEPS, base.num_train_timesteps)),
             guidance_scale=_guidance(self.guidance_scale, base),
             seeds=_seeds(self.seeds),
             scheduler=_scheduler(self.scheduler, base),
             height=_side("height", self.height, height, base),
             width=_side("width", self.width, width, base),
-            strength=_strength(self.strength, modulator),
+            strength=strengths(self.strength, modulator),
             start=start,
             end=end,
-            placement=_placement(self.placement),
+            placement=known_placement(self.placement),
             compare=_flag("compare", self.compare),
             previews=_flag("previews", self.previews),
         )
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole or not low <= value <= high:
+@dataclass(frozen=True)
+class Resolved(Request):
+    """A request that was judged for a base and a modulator: nothing is missing, and nothing is checked again.
+
+    `strength` names every modality. As a `Request` it asks for the same again, of these models or of others.
+    """
+
+    guidance_scale: float = field(kw_only=True)
+    scheduler: str = field(kw_only=True)
+    width: int = field(kw_only=True)
+    height: int = field(kw_only=True)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the base runs twice, once without the prompt."""
+        return self.guidance_scale > 1
+
+
+# -- judging one field -------------------------------------------------------------------------------------
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number in [low, high], also as a float. Raises InputError."""
+    is_whole = isinstance(value, Integral) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or not low <= value <= high:
         raise InputError(f"{name} must be a whole number from {low} to {high}.")
     return int(value)
+
+
+def seed(value: Any) -> int:
+    """A seed, drawn at random for -1. Raises InputError."""
+    number = whole("seed", value, RANDOM_SEED, MAX_SEED)
+    return random_seed() if number == RANDOM_SEED else number
+
+
+def random_seed() -> int:
+    """Short enough to be read out; far more than anybody will look at."""
+    return secrets.randbelow(1_000_000)
+
+
+def window(start: Any, end: Any) -> tuple[float, float]:
+    """The part of the trajectory in which the modulator acts. Raises InputError."""
+    first, last = _number("start", start, 0, 1), _number("end", end, 0, 1)
+    if first > last:
+        raise InputError("The modulation must start before it ends: give a start that is below the end.")
+    return first, last
+
+
+def fitting_drawing(value: Any, modulator: Modulator | None) -> Conditions:
+    """A drawing that the modulator can follow, or an empty one. Raises InputError."""
+    if not isinstance(value, Conditions):
+        raise InputError("The drawing must be a Conditions object: see mcm_core.drawing.conditions.")
+    if value.maps and modulator is None:
+        raise InputError(
+            "There is a drawing, but no modulator that could follow it: give one, or no drawing."
+        )
+    if modulator is not None:
+        check(value, modulator.modalities, modulator.classes)
+    return value
+
+
+def strengths(value: Any, modulator: Modulator | None) -> dict[str, float]:
+    """The strength of every modality. Raises InputError."""
+    if not isinstance(value, Mapping):
+        raise InputError("strength must give a number for each modality.")
+    known = [modality.name for modality in modulator.modalities] if modulator is not None else []
+    unknown = [name for name in value if name not in known]
+    if unknown:
+        takes = f"takes {', '.join(known)}" if known else "is not there"
+        raise InputError(
+            f"There is no modality {unknown[0]!r:.60} to give a strength to: the modulator {takes}."
+        )
+    return {name: _number(f"strength of {name}", value.get(name, 1.0), 0, MAX_STRENGTH) for name in known}
+
+
+def known_placement(value: Any) -> Placement:
+    """One of `PLACEMENTS`. Raises InputError."""
+    if value not in PLACEMENTS:
+        raise InputError(f"placement must be one of {', '.join(PLACEMENTS)}.")
+    return value
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:
@@ -127,22 +199,6 @@ def _text(name: str, value: Any, base: Base) -> str:
     return value.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate stops the tokenizer
 
 
-def _conditions(value: Any, modulator: Modulator | None) -> Conditions | None:
-    if value is None:
-        return None
-    if not isinstance(value, Conditions):
-        raise InputError("The drawing must be a Conditions object: see mcm_core.drawing.conditions.")
-    drawn = value.drawn()
-    if not drawn.maps:
-        return None
-    if modulator is None:
-        raise InputError(
-            "There is a drawing, but no modulator that could follow it: give one, or no drawing."
-        )
-    check(drawn, modulator.modalities, modulator.classes)
-    return drawn
-
-
 def _guidance(value: Any, base: Base) -> float:
     if value is None:
         return base.default_guidance_scale
@@ -157,8 +213,7 @@ def _guidance(value: Any, base: Base) -> float:
 def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence) or not 1 <= len(value) <= MAX_BATCH:
         raise InputError(f"seeds must be a list of 1 to {MAX_BATCH} whole numbers.")
-    seeds = [_whole("A seed", seed, RANDOM_SEED, MAX_SEED) for seed in value]
-    return tuple(secrets.randbelow(MAX_SEED + 1) if seed == RANDOM_SEED else seed for seed in seeds)
+    return tuple(seed(item) for item in value)
 
 
 def _scheduler(value: Any, base: Base) -> str:
@@ -171,29 +226,8 @@ def _side(name: str, value: Any, default: int, base: Base) -> int:
     if value is None:
         return default
     multiple = base.size_multiple
-    side = _whole(name, value, MIN_LATENTS * base.downscale, MAX_GROWTH * default)
+    side = whole(name, value, MIN_LATENTS * base.downscale, MAX_GROWTH * default)
     if side % multiple:
         nearest = max(round(side / multiple), 1) * multiple
         raise InputError(f"{name} must be a multiple of {multiple}: take {nearest}.")
     return side
-
-
-def _strength(value: Any, modulator: Modulator | None) -> dict[str, float]:
-    if not isinstance(value, Mapping):
-        raise InputError("strength must give a number for each modality.")
-    known = [modality.name for modality in modulator.modalities] if modulator is not None else []
-    unknown = [name for name in value if name not in known]
-    if unknown:
-        takes = f"takes {', '.join(known)}" if known else "is not there"
-        raise InputError(
-            f"There is no modality {unknown[0]!r:.60} to give a strength to: the modulator {takes}."
-        )
-    return {name: _number(f"strength of {name}", value.get(name, 1.0), 0, MAX_STRENGTH) for name in known}
-
-
-def _placement(value: Any) -> Placement:
-    from mcm_core.modulation import PLACEMENTS
-
-    if value not in PLACEMENTS:
-        raise InputError(f"placement must be one of {', '.join(PLACEMENTS)}.")
-    return cast(Placement, value)

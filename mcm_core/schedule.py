@@ -65,7 +65,7 @@ class Moment:
     def x0(self, output: Tensor, sample: Tensor) -> Tensor:
         """The estimate of the clean latents that a raw output stands for."""
         if self.prediction_type == EPSILON:
-            return (sample - self.sigma * output) / self.alpha
+            return (sample - self.sigma * output) / torch.as_tensor(self.alpha).clamp(min=SMALLEST_ALPHA)
         if self.prediction_type == V_PREDICTION:
             return self.alpha * sample - self.sigma * output
         return output

@@ -14,35 +14,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mcm_core import modulation
 from mcm_core.base import Base, Embeddings, schedulers
-from mcm_core.control import Control, Moment, NotFiniteError, moment
-from mcm_core.request import Request
+from mcm_core.control import Control, NotFiniteError
+from mcm_core.modulation import guide
+from mcm_core.request import Resolved
+from mcm_core.schedule import Moment
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the pictures of a (validated) request share.
+    """What the pictures of a request share.
 
     `embeddings` are [negative, positive] where it is guided. `control` is None where nothing modulates.
     """
 
     base: Base
-    request: Request
+    request: Resolved
     embeddings: Embeddings
     control: Control | None
 
     @property
-    def guidance_scale(self) -> float:
-        return self.request.guidance_scale or 0.0
-
-    @property
-    def guided(self) -> bool:
-        return self.guidance_scale > 1
-
-    @property
     def latent_size(self) -> tuple[int, int]:
-        return latent_size(self.base, self.request)
+        """(h, w) of the latents."""
+        return self.request.height // self.base.downscale, self.request.width // self.base.downscale
 
 
 @dataclass
@@ -60,13 +54,6 @@ class Trajectory:
     def __len__(self) -> int:
         """Calls of the base from noise to picture."""
         return len(self.scheduler.timesteps)
-
-
-def latent_size(base: Base, request: Request) -> tuple[int, int]:
-    """(h, w) of the latents of a validated request."""
-    assert request.height
-    assert request.width
-    return request.height // base.downscale, request.width // base.downscale
 
 
 def start(setting: Setting, seed: int) -> Trajectory:
@@ -91,16 +78,15 @@ def advance(trajectory: Trajectory, index: int) -> None:
     setting, scheduler = trajectory.setting, trajectory.scheduler
     base, timestep = setting.base, scheduler.timesteps[index]
     sample = scheduler.scale_model_input(trajectory.latents, timestep)
-    twice = torch.cat([sample] * 2) if setting.guided else sample
+    twice = torch.cat([sample] * 2) if setting.request.guided else sample
     output = base.predict(twice, timestep, setting.embeddings)
-    now, control = moment(base.alphas_cumprod, sample, timestep), setting.control
+    now, control = base.moment(float(timestep)), setting.control
     if control is not None and control.acts_at(index / len(trajectory), now):
-        output = _modulated(trajectory, control, output, now)
+        output = _modulated(trajectory, control, output, sample, now)
     else:
-        output = _guide(setting, output)
+        output = _guided(setting, output)
         trajectory.gamma_action = trajectory.nu_action = torch.zeros_like(trajectory.nu_action)
-    alpha = max(now.alpha, modulation.SINGULAR_ALPHA)
-    trajectory.x0 = modulation.to_x0(output, sample, alpha, now.sigma, base.prediction_type)
+    trajectory.x0 = now.x0(output, sample)
     latents, generator = trajectory.latents, trajectory.generator
     trajectory.latents = schedulers.step(scheduler, output, timestep, latents, generator)
     if not bool(torch.isfinite(trajectory.latents).all()):
@@ -110,23 +96,24 @@ def advance(trajectory: Trajectory, index: int) -> None:
         )
 
 
-def _modulated(trajectory: Trajectory, control: Control, output: Tensor, now: Moment) -> Tensor:
-    """The guided prediction with the modulation in its place, see `modulation.PLACEMENTS`."""
+def _modulated(
+    trajectory: Trajectory, control: Control, output: Tensor, sample: Tensor, now: Moment
+) -> Tensor:
+    """The guided prediction with the modulation in its place, see `modulation.Placement`."""
     setting, placement = trajectory.setting, trajectory.setting.request.placement
-    untouched: tuple[Tensor, ...] = ()
-    if setting.guided and placement == "conditional":
-        negative, output = output.chunk(2)
-        untouched = (negative,)
+    untouched = output[:0]
+    if setting.request.guided and placement == "conditional":
+        untouched, output = output.chunk(2)
     elif placement == "guided":
-        output = _guide(setting, output)
-    corrected = control.correct(output, now, setting.base.prediction_type)
+        output = _guided(setting, output)
+    corrected = control.correct(output, sample, now)
     trajectory.gamma_action, trajectory.nu_action = corrected.gamma_action[-1:], corrected.nu_action[-1:]
-    return _guide(setting, torch.cat([*untouched, corrected.output]))
+    return _guided(setting, torch.cat([untouched, corrected.output]))
 
 
-def _guide(setting: Setting, output: Tensor) -> Tensor:
+def _guided(setting: Setting, output: Tensor) -> Tensor:
     """[negative, positive] -> their guided combination; a single prediction as it is."""
     if len(output) == 1:
         return output
     negative, positive = output.chunk(2)
-    return modulation.guide(negative, positive, setting.guidance_scale)
+    return guide(negative, positive, setting.request.guidance_scale)

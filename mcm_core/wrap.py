@@ -22,7 +22,6 @@ import copy
 import inspect
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,19 +31,17 @@ from torch import Tensor, nn
 
 from mcm_core.base.identity import identify
 from mcm_core.base.schedulers import prediction_type
-from mcm_core.control import Control, Moment, moment, prepare
+from mcm_core.control import Control, prepare
 from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.modulator import Modulator
-from mcm_core.request import DEFAULT_PLACEMENT
-
-PLACEMENTS = ("both", "conditional")
-"""Inside of a U-Net there is no guided prediction that could be modulated."""
+from mcm_core.request import DEFAULT_PLACEMENT, fitting_drawing, known_placement, strengths, window
+from mcm_core.schedule import Moment, moment
 
 
 def modulate(
     pipe: Any,
     modulator: Modulator,
-    conditions: Conditions | None,
+    conditions: Conditions,
     *,
     strength: float | Mapping[str, float] = 1.0,
     start: float = 0.0,
@@ -60,22 +57,24 @@ def modulate(
         strength: of all modalities, or by modality; 0 is bitwise the unwrapped pipeline.
         start, end: the part of the noise schedule, in [0, 1] from pure noise on, in which it acts. A U-Net
             sees timesteps, not step numbers: 0.5 is the middle of the base's noise schedule.
-        placement: "both" or "conditional", see `modulation.PLACEMENTS`.
+        placement: "both" or "conditional", see `modulation.Placement`.
 
     Raises:
-        InputError: the modulator does not fit, or "guided" placement.
+        InputError: the modulator does not fit, one of the values cannot be, or "guided" placement.
     """
-    if placement not in PLACEMENTS:
+    if known_placement(placement) == "guided":
         raise InputError(
-            f"placement {placement!r} cannot be had inside of a U-Net: choose from {', '.join(PLACEMENTS)}, "
-            "or use MCMPipeline for 'guided'."
+            "A U-Net does not see the guided prediction: choose the placement 'both' or 'conditional', or "
+            "use MCMPipeline for 'guided'."
         )
     identify(pipe, getattr(pipe, "name_or_path", "") or type(pipe).__name__).check(modulator)
+    drawn, acts = fitting_drawing(conditions, modulator), window(start, end)
     names = [modality.name for modality in modulator.modalities]
-    strengths = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
+    given = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
+    judged = strengths(given, modulator)
 
     def control(size: tuple[int, int]) -> Control | None:
-        return prepare(modulator, conditions, strengths, size, start, end)
+        return prepare(modulator, drawn, judged, size, *acts)
 
     unet = ModulatedUNet(pipe, modulator, control, placement)
     parts = {**pipe.config, **pipe.components, "unet": unet, "scheduler": copy.deepcopy(pipe.scheduler)}
@@ -86,10 +85,10 @@ def modulate(
 
 
 class ModulatedUNet(ModelMixin):
-    """Stands where the U-Net stood. It answers for the U-Net in everything but `forward`.
+    """Takes the U-Net's place in the pipeline: only `forward` is its own.
 
-    What is read from or set on it goes to the wrapped `unet` (its config, attention processors, adapters),
-    which the plain pipeline shares. It is a `ModelMixin` because diffusers loads LoRA into nothing else.
+    Attributes are read from and set on the wrapped `unet` (its config, attention processors, adapters), which
+    the plain pipeline shares. It is a `ModelMixin` because diffusers loads LoRA into nothing else.
     """
 
     def __init__(
@@ -147,17 +146,17 @@ class ModulatedUNet(ModelMixin):
         text = () if encoder_hidden_states is None else (encoder_hidden_states,)
         output = self.unet(sample, timestep, *text, *args, return_dict=False, **kwargs)[0]
         latents = sample[:, : output.shape[1]]  # an inpainting U-Net sees mask and picture behind them
-        output = self._modulated(output, moment(self._alphas_cumprod, latents, timestep))
+        now = moment(self._alphas_cumprod, float(torch.as_tensor(timestep).flatten()[0]), self._prediction)
+        output = self._modulated(output, latents, now)
         return UNet2DConditionOutput(sample=output) if return_dict else (output,)
 
-    def _modulated(self, output: Tensor, now: Moment) -> Tensor:
-        control = self._control_at(now.sample)
-        progress = 1 - (now.timestep + 1) / len(self._alphas_cumprod)
+    def _modulated(self, output: Tensor, latents: Tensor, now: Moment) -> Tensor:
+        control = self._control_at(latents)
+        progress = 1 - (float(now.timestep) + 1) / len(self._alphas_cumprod)
         if control is None or not control.acts_at(max(progress, 0.0), now):
             return output
         untouched = len(output) // 2 if self._placement == "conditional" and self._is_guided() else 0
-        now = replace(now, sample=now.sample[untouched:])
-        corrected = control.correct(output[untouched:], now, self._prediction)
+        corrected = control.correct(output[untouched:], latents[untouched:], now)
         return torch.cat([output[:untouched], corrected.output])
 
     def _control_at(self, sample: Tensor) -> Control | None:

@@ -4,78 +4,90 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio_client import Client
 
 from demo.models import Model, Models
 from demo.ui import build_ui, launch_options
 from mcm_core import Base, MCMPipeline, Modulator
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, to_canvas
+from mcm_core.drawing.canvas_value import to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.pipeline import Step
 from mcm_core.record import Origin
-from mcm_core.request import Request
+from mcm_core.request import Resolved
 from tests import tiny
 from tests.browser import served
 
+OPEN = 10**6
+PATIENCE_S = 60.0
+"""After so long a test fails for a state that never came; none of them goes on because time has passed."""
 SIZE = 64
 CLASSES = ("sky", "hill", "water")
 
 
-class Paced(MCMPipeline):
-    """The real pipeline with a pause at each step. It tells what it has begun, and how many ran at once.
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
 
-    With a `gate`, each step waits until the gate is released once; a run that is to stop waits no longer.
+
+class Paced(MCMPipeline):
+    """The real pipeline, whose steps wait where a test wants it; a run that is to stop waits no longer.
+
+    It tells what it has begun, how many ran at once, and how many steps were made.
     """
 
     def __init__(self, base: Base, modulator: Modulator | None = None) -> None:
         super().__init__(base, modulator)
         self.pause_s = 0.0
-        self.gate: threading.Semaphore | None = None
+        self.gate = threading.Semaphore(OPEN)
         self.fault: Callable[[], None] = lambda: None
-        self.begun: list[Request] = []
-        self.active = self.most_active = 0
+        self.begun: list[Resolved] = []
+        self.active = self.most_active = self.steps = 0
 
-    def stream(self, request: Request, should_stop: Callable[[], bool] | None = None) -> Iterator[Step]:
+    def paint(self, request: Resolved, should_stop: Callable[[], bool] = lambda: False) -> Generator[Step]:
         self.begun.append(request)
         self.active += 1
         self.most_active = max(self.most_active, self.active)
         try:
-            for step in super().stream(request, should_stop):
+            for step in super().paint(request, should_stop):
                 time.sleep(self.pause_s)
+                self._wait(should_stop)
+                self.steps += 1
                 self.fault()
-                self._pass_gate(should_stop)
                 yield step
         finally:
             self.active -= 1
 
-    def _pass_gate(self, should_stop: Callable[[], bool] | None) -> None:
-        while (gate := self.gate) and not gate.acquire(timeout=0.01):
-            if should_stop is not None and should_stop():
-                return
+    def _wait(self, should_stop: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not self.gate.acquire(timeout=0.01) and not should_stop():
+            assert time.monotonic() < end, "the test forgot to let the step go"
+
+    def hold(self) -> None:
+        """From now on steps wait until they are let go. Nothing runs yet."""
+        self.gate = threading.Semaphore(0)
+
+    def let_go(self, steps: int = OPEN) -> None:
+        self.gate.release(steps)
 
     def calm(self) -> None:
         """Waits until nothing runs, and forgets what has been."""
-        self.gate = None
-        end = time.monotonic() + 20
-        while self.active:
-            assert time.monotonic() < end, "a run goes on that nobody wants"
-            time.sleep(0.02)
-        self.pause_s, self.fault, self.begun, self.most_active = 0.0, lambda: None, [], 0
+        self.let_go()
+        until(lambda: self.active == 0)
+        self.pause_s, self.gate, self.fault = 0.0, threading.Semaphore(OPEN), lambda: None
+        self.begun, self.most_active, self.steps = [], 0, 0
 
 
-def model(
-    base: Base,
-    modulator: Modulator | None,
-    name: str = "tiny",
-    segment: Any = None,
-    notes: Sequence[str] = (),
-) -> Model:
-    return Model(name, Paced(base, modulator), Origin.of(base, modulator), tuple(notes), segment)
+def model(base: Base, modulator: Modulator | None, name: str = "tiny", segment: Any = None) -> Model:
+    return Model(name, Paced(base, modulator), Origin.of(base, modulator), segment)
 
 
 def paced(models: Models, name: str = "tiny") -> Paced:
@@ -88,6 +100,11 @@ def tiny_model(folder: Path, segment: Any = None) -> Model:
     """The small Stable Diffusion of `tests.tiny` with a modulator that acts."""
     base = Base.from_pretrained(folder)
     return model(base, tiny.build_modulator(base), segment=segment)
+
+
+def connected(url: str) -> Client:
+    """A program that calls the page. It reads no certificates: loopback has none, and it takes long."""
+    return Client(url, verbose=False, ssl_verify=False, httpx_kwargs={"timeout": PATIENCE_S})
 
 
 @contextmanager

@@ -88,7 +88,6 @@ def test_embeddings_do_not_depend_on_their_neighbours(base: Base) -> None:
     together = base.encode_prompt(prompts)
     apart = Embeddings.cat([base.encode_prompt([prompt]) for prompt in prompts])
     assert torch.equal(together.hidden, apart.hidden)
-    assert torch.equal(together[1:2].hidden, apart.hidden[1:2])
 
 
 def test_the_callers_dtype_comes_back(sd_folder: Path) -> None:

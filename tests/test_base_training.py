@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTokenizer
 
+from mcm_core.drawing.conditions import InputError
 from mcm_core.landscapes import render
+from mcm_core.mini import autoencoder, base_card, latents
+from mcm_core.mini import base as base_training
 from mcm_core.mini.autoencoder import build_autoencoder
 from mcm_core.mini.denoiser import build_unet
 from mcm_core.mini.text import CONTEXT, build_text_encoder, learn_tokenizer
-from mcm_core.training import base as base_training
-from mcm_core.training.loop import fit, learning_rate_scale
+from mcm_core.training import TrainingError
+from mcm_core.training.fit import Schedule, spent, train
 from mcm_core.training.optimiser import Optimiser
 
 CAPTIONS = [render.example(seed).text for seed in range(40)]
@@ -96,9 +100,10 @@ def regression(model: nn.Module, seen: list[int] | None = None, stop_at: int = -
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_nearly_nothing() -> None:
-    scales = [learning_rate_scale(step, 1000) for step in range(1000)]
-    assert scales[0] == 0.01
-    assert scales[99:600] == [1.0] * 501
+    schedule = Schedule(1000)
+    scales = [schedule.scale(step) for step in range(1000)]
+    assert scales[0] == 1 / 101
+    assert scales[100:600] == [1.0] * 500
     assert 0 < scales[-1] < 0.01
     assert all(a >= b for a, b in pairwise(scales[600:]))
 
@@ -126,7 +131,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(matrices: bool, tmp_pat
     def run(out: Path, stop_at: int = -1) -> nn.Module:
         model = network()
         loss = regression(model, [], stop_at)
-        return fit(model, loss, steps=12, out=out, lr=1e-2, matrices=matrices, save_seconds=0)
+        return train(model, loss, steps=12, out=out, lr=1e-2, matrices=matrices, save_seconds=0)
 
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -140,15 +145,17 @@ def test_it_learns(tmp_path: Path) -> None:
     model = network()
     loss = regression(model)
     before = loss(torch.Generator().manual_seed(1)).item()
-    average = fit(model, loss, steps=200, out=tmp_path, lr=1e-2, matrices=False, ema_decay=0.9)
+    average = train(model, loss, steps=200, out=tmp_path, lr=1e-2, matrices=False, ema=0.9)
     assert regression(average)(torch.Generator().manual_seed(1)).item() < 0.3 * before
 
 
 def test_a_loss_that_stays_infinite_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="not finite 20 times"):
-        fit(
-            network(),
-            lambda _: torch.tensor(float("nan")),
+    model = network()
+    loss = regression(model)
+    with pytest.raises(TrainingError, match="not finite 10 steps in a row"):
+        train(
+            model,
+            lambda generator: loss(generator) * float("nan"),
             steps=100,
             out=tmp_path,
             lr=1e-2,
@@ -159,24 +166,142 @@ def test_a_loss_that_stays_infinite_ends_the_run(tmp_path: Path) -> None:
 # -- the whole chain ---------------------------------------------------------------------------------------
 
 
-def test_from_an_empty_folder_to_a_stock_pipeline(tmp_path: Path) -> None:
-    data, out = tmp_path / "data", tmp_path / "out"
-    render.main(["--count", "8", "--out", str(data), "--styles", "all", "--processes", "1"])
-    few = ["--autoencoder-steps", "2", "--autoencoder-batch", "2", "--steps", "2", "--batch-size", "2"]
-    assert base_training.main(["--data", str(data), "--out", str(out), *few]) == 0
+FEW = ["--autoencoder-steps", "2", "--autoencoder-batch", "2", "--steps", "2", "--batch-size", "2"]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    render.main(["--count", "8", "--out", str(folder), "--styles", "all", "--processes", "1"])
+    return folder
+
+
+def train_base(data: Path, out: Path, *more: str) -> int:
+    return base_training.main(["--data", str(data), "--out", str(out), *FEW, *more])
+
+
+def test_from_an_empty_folder_to_a_stock_pipeline(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_card, "HELD_OUT_COUNT", 2)
+    out = tmp_path / "out"
+    assert train_base(scenes, out) == 0
     files = [path for path in (out / "base").rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < 10_000_000
     pipeline = StableDiffusionPipeline.from_pretrained(out / "base", torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
+    assert pipeline.tokenizer.model_max_length == CONTEXT == 77
     picture = pipeline("a lake at dawn", num_inference_steps=2, output_type="np").images[0]
     assert picture.shape == (256, 256, 3)
-    further = ["--init", str(out / "base"), "--steps", "1", "--batch-size", "2"]
-    assert base_training.main(["--data", str(data), "--out", str(tmp_path / "further"), *further]) == 0
-    longer = StableDiffusionPipeline.from_pretrained(tmp_path / "further" / "base", torch_dtype=torch.float32)
+    further = tmp_path / "further"
+    assert train_base(scenes, further, "--init", str(out / "base"), "--steps", "1") == 0
+    longer = StableDiffusionPipeline.from_pretrained(further / "base", torch_dtype=torch.float32)
     assert changed(pipeline.unet, longer.unet)
     assert not changed(pipeline.vae, longer.vae)
+    assert longer.vae.config.scaling_factor == pipeline.vae.config.scaling_factor
     assert longer.tokenizer.get_vocab() == pipeline.tokenizer.get_vocab()
-    assert "trained further from | base" in (tmp_path / "further" / "base" / "README.md").read_text()
+    assert "trained further from | base" in (further / "base" / "README.md").read_text()
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same inputs and outputs, and quick."""
+
+    def build_tiny_unet(width: int) -> UNet2DConditionModel:
+        heads = {"cross_attention_dim": width, "attention_head_dim": 2, "norm_num_groups": 8}
+        down, up = ("DownBlock2D", "CrossAttnDownBlock2D"), ("CrossAttnUpBlock2D", "UpBlock2D")
+        levels = {"block_out_channels": (32, 32), "down_block_types": down, "up_block_types": up}
+        return UNet2DConditionModel(sample_size=32, layers_per_block=1, **levels, **heads)
+
+    def build_tiny_autoencoder() -> AutoencoderKL:
+        levels = {
+            "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4,
+        }
+        return AutoencoderKL(**levels, block_out_channels=(8,) * 4, norm_num_groups=4, latent_channels=4)
+
+    monkeypatch.setattr(base_training, "build_unet", build_tiny_unet)
+    monkeypatch.setattr(autoencoder, "build_autoencoder", build_tiny_autoencoder)
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_stages_alone_end_as_all_at_once(tmp_path: Path, scenes: Path) -> None:
+    together, apart = tmp_path / "together", tmp_path / "apart"
+    stages = ["words", "autoencoder", "latents", "denoiser"]
+    assert train_base(scenes, together, "--stage", *stages) == 0
+    for stage in stages:
+        assert train_base(scenes, apart, "--stage", stage) == 0
+    results = [out / "denoiser" / "result" / "unet" for out in (together, apart)]
+    assert not changed(*(UNet2DConditionModel.from_pretrained(result) for result in results))
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_a_stage_that_ended_goes_on_to_more_steps(tmp_path: Path, scenes: Path) -> None:
+    stages = ["--stage", "words", "autoencoder", "latents", "denoiser"]
+    unets = []
+    for steps in ("2", "3"):
+        more = ["--autoencoder-steps", steps, "--steps", steps]
+        assert train_base(scenes, tmp_path, *stages, *more) == 0
+        unets.append(UNet2DConditionModel.from_pretrained(tmp_path / "denoiser" / "result" / "unet"))
+        assert [spent(tmp_path / part)[0] for part in ("autoencoder", "denoiser")] == [int(steps)] * 2
+    assert changed(*unets)
+
+
+@pytest.mark.parametrize(
+    ("stage", "first"), [("latents", "autoencoder"), ("denoiser", "words"), ("assemble", "denoiser")]
+)
+def test_a_stage_says_which_one_it_needs_first(tmp_path: Path, scenes: Path, stage: str, first: str) -> None:
+    with pytest.raises(InputError, match=f"--stage {first} first"):
+        train_base(scenes, tmp_path, "--stage", stage)
+
+
+# -- latents -----------------------------------------------------------------------------------------------
+
+
+def test_only_shards_of_new_scenes_or_of_another_autoencoder_are_encoded(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model, rows = build_autoencoder(), latents.read_rows(scenes)
+    original, encoded = latents.encode, []
+
+    def encode(model: AutoencoderKL, pictures: Tensor, precision: str) -> Tensor:
+        encoded.append(len(pictures))
+        return original(model, pictures, precision)
+
+    def newly_encoded(count: int) -> list[int]:
+        encoded.clear()
+        latents.write_shards(model, scenes, rows[:count], tmp_path, "fp32")
+        return list(encoded)
+
+    monkeypatch.setattr(latents, "SHARD", 3)
+    monkeypatch.setattr(latents, "encode", encode)
+    assert newly_encoded(4) == [3, 1]
+    assert newly_encoded(7) == [3, 1]
+    assert newly_encoded(7) == []
+    (tmp_path / "00001" / "latents.pt").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="--stage latents first"):
+        latents.read_shards(tmp_path, 7)
+    assert newly_encoded(7) == [3]
+    alone = original(model, latents.read_pictures(scenes, rows[:7]), "fp32") * model.config.scaling_factor
+    torch.testing.assert_close(latents.read_shards(tmp_path, 7).float(), alone, rtol=1e-2, atol=1e-3)
+    model.quant_conv.bias.data += 1
+    assert newly_encoded(7) == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", '{"file_name": "a.png"}', '{"file_name": "a.png", "text": 3}']
+)
+def test_a_folder_without_scenes_or_captions_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "metadata.jsonl").write_text(line)
+    with pytest.raises(InputError, match="write it with `render`"):
+        latents.read_rows(tmp_path)
+
+
+def test_a_caption_may_hold_any_character(tmp_path: Path) -> None:
+    row = {"file_name": "a.png", "text": "a lake\u2028at dawn"}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+    assert latents.read_rows(tmp_path) == [row]
 
 
 def changed(before: nn.Module, after: nn.Module) -> bool:

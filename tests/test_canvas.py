@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from demo.canvas import Canvas, dropped_file
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass, from_canvas, to_canvas
+from mcm_core.drawing.canvas_value import from_canvas, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass
 
 CLASSES = (LabelClass("sky", "#8ec1ef"), LabelClass("hill", "#6a9a4c"))
 
@@ -20,16 +21,16 @@ def drawing(**changes: object) -> dict[str, object]:
     return {**value, **changes}
 
 
-def test_a_good_drawing_passes_unchanged_in_both_directions() -> None:
+def test_a_drawing_of_the_browser_arrives_as_conditions_and_a_canvas_value_leaves_as_it_is() -> None:
     canvas = Canvas(CLASSES)
-    assert canvas.preprocess(drawing()) == drawing()
+    assert canvas.preprocess(drawing()) == from_canvas(drawing())
     assert canvas.postprocess(drawing()) == drawing()
 
 
 @pytest.mark.parametrize("nothing", [None, "", {}])
-def test_nothing_drawn_is_none(nothing: object) -> None:
+def test_nothing_drawn_is_an_empty_drawing(nothing: object) -> None:
     canvas = Canvas(CLASSES)
-    assert canvas.preprocess(nothing) is None
+    assert canvas.preprocess(nothing) == Conditions()
     assert canvas.postprocess(nothing) is None
 
 
@@ -66,7 +67,7 @@ def test_classes_may_be_mappings() -> None:
 def test_the_example_is_a_drawing_that_the_schema_describes() -> None:
     canvas = Canvas(CLASSES, width=64, height=32)
     example = canvas.example_payload()
-    assert canvas.preprocess(example) == example
+    assert canvas.preprocess(example) == Conditions()
     assert (example["width"], example["height"]) == (64, 32)
     assert set(example) == set(canvas.api_info()["properties"]) == set(canvas.api_info()["required"])
 

@@ -17,7 +17,8 @@ from PIL import Image
 from demo.canvas import Canvas, dropped_file
 from demo.component import READY
 from demo.theme import PALETTE
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass, to_canvas
+from mcm_core.drawing.canvas_value import to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass
 from tests.browser import Drawer, colors_of, served, wait_until
 
 if TYPE_CHECKING:

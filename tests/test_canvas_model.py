@@ -1,4 +1,4 @@
-"""The drawing's model (raster.js, drawing.js), imported by a browser, against numpy, OpenCV, our codec."""
+"""The drawing's model (raster.js, drawing.js) in a browser, against numpy, OpenCV and Python's codec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from demo import canvas as component
-from mcm_core.drawing.conditions import decode_runs, encode_runs
+from mcm_core.drawing.canvas_value import decode_runs, encode_runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route

@@ -1,16 +1,17 @@
 """A checkpoint is whole or it is not there: kills, full disks, damage, pruning."""
 
+import itertools
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mcm_core.training import checkpoints
 from mcm_core.training.checkpoints import (
     checkpoint_step,
     is_complete,
@@ -76,6 +77,68 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_rubbish(tmp_path: Path) ->
     assert read_number(latest) == 1
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from mcm_core.training.checkpoints import save_checkpoint
+
+tensors = {"a": torch.zeros(100_000)}
+ways = {
+    "torch": lambda folder: torch.save(tensors, folder / "state.pt"),
+    "safetensors": lambda folder: save_file(tensors, folder / "a.safetensors"),
+}
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    save_checkpoint(Path(sys.argv[1]), 2, ways[sys.argv[2]])
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("way", ["torch", "safetensors"])
+def test_a_write_that_torch_or_safetensors_cannot_finish_is_an_os_error(tmp_path: Path, way: str) -> None:
+    save_checkpoint(tmp_path, 1, write_number(1))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), way], capture_output=True, text=True, check=True
+    )
+    assert "cannot be written to" in done.stdout
+    assert names(tmp_path) == ["step-00000001"]
+
+
+def test_other_errors_of_what_writes_pass_through(tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        save_checkpoint(tmp_path, 1, write)
+    assert names(tmp_path) == []
+
+
+def test_saving_flushes_by_the_rules_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder can be opened there, and only a handle for writing can be flushed."""
+    import fcntl
+
+    real_open, real_fsync, flushed = os.open, os.fsync, []
+
+    def windows_open(path: Path, flags: int) -> int:
+        assert not Path(path).is_dir()
+        return real_open(path, flags)
+
+    def windows_fsync(handle: int) -> None:
+        assert fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        flushed.append(handle)
+        real_fsync(handle)
+
+    monkeypatch.setattr(checkpoints, "_FOLDERS_FLUSH", False)
+    monkeypatch.setattr(checkpoints.os, "open", windows_open)
+    monkeypatch.setattr(checkpoints.os, "fsync", windows_fsync)
+    checkpoints.write_folder(tmp_path / "made", write_number(1))
+    assert len(flushed) == 2  # the file and its manifest
+    assert is_complete(tmp_path / "made")
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "no manifest"])
 def test_a_damaged_checkpoint_is_passed_over_and_then_replaced(tmp_path: Path, damage: str) -> None:
     save_checkpoint(tmp_path, 11, write_number(11))
@@ -121,51 +184,56 @@ def test_files_of_a_result_are_replaced_beside_others(tmp_path: Path) -> None:
     assert names(tmp_path) == ["mine.txt", "state"]
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint, save_checkpoint
+ACTS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
+"""The audit events of whatever opens, makes, removes or renames something on the disk."""
 
-folder = Path(sys.argv[1])
-latest = latest_checkpoint(folder)
-step = checkpoint_step(latest) + 1 if latest else 1
 
-def write(temporary):
-    for part in range(4):
-        with (temporary / f"part{part}").open("wb") as file:
-            for _ in range(16):
-                file.write(bytes([step % 256]) * 40_000)
-print("ready", flush=True)
-while True:
-    save_checkpoint(folder, step, write, keep=1)
-    step += 1
-"""
+def killed(save: Callable[[], object], moment: int) -> bool:
+    """Whether SIGKILL ended the process that ran `save`, sent before act number `moment` on the disk."""
+    child = os.fork()
+    if child:
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    acts = itertools.count()
+
+    def kill(event: str, details: object) -> None:
+        if event in ACTS and next(acts) == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        sys.addaudithook(kill)
+        save()
+    finally:
+        os._exit(0)
+
+
+def write_parts(step: int) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for part in ("a", "b", "c"):
+            for _ in range(3):
+                with (folder / part).open("ab") as file:
+                    file.write(bytes([step]) * 1000)
+
+    return write
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
-    """SIGKILL 20 times while saving without pause: the newest whole one loads and never goes back."""
-    moment = random.Random(7)
-    before, interrupted = 0, 0
-    for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(moment.uniform(0.0, 0.08))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        interrupted += any(path.name.startswith(".saving-") for path in tmp_path.iterdir())
-        latest = latest_checkpoint(tmp_path)
-        if latest is None:
-            assert before == 0
-            continue
-        step = checkpoint_step(latest)
-        assert step >= before
-        for part in range(4):
-            assert (latest / f"part{part}").read_bytes() == bytes([step % 256]) * 640_000
-        before = step
-    assert before > 0
-    assert interrupted > 0, "no kill fell into a save: the test shows nothing"
+    """Before each single act on the disk: the old or the new one is whole; the next save puts all right."""
+    found = []
+    for moment in itertools.count():
+        folder = tmp_path / str(moment)
+        save_checkpoint(folder, 1, write_parts(1))
+        if not killed(lambda folder=folder: save_checkpoint(folder, 2, write_parts(2), keep=1), moment):
+            break
+        latest = latest_checkpoint(folder)
+        assert latest is not None
+        found.append(checkpoint_step(latest))
+        assert {(latest / part).read_bytes() for part in "abc"} == {bytes([found[-1]]) * 3000}
+        save_checkpoint(folder, 3, write_parts(3), keep=1)
+        assert names(folder) == ["step-00000003"]
+    assert names(folder) == ["step-00000002"]
+    assert found == sorted(found)
+    assert found.count(1) >= 12, "ten acts write it, further ones sum it up and flush it"
+    assert found.count(2) >= 3, "some remove the old one"
 
 
 def test_a_path_that_is_no_checkpoint_is_told(tmp_path: Path) -> None:

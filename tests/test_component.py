@@ -27,7 +27,8 @@ def test_a_module_runs_once_after_what_it_imports_and_keeps_what_it_does_not_exp
     text = bundle(
         modules(
             tmp_path,
-            main='import { left } from "./left.js";\nimport { right } from "./right.js";\nexport class A {}',
+            main='import { left } from "./left.js";\nimport { right } from "./right.js";\n'
+            "export const mount = 1;",
             left='import { deep } from "./deep.js";\nexport const left = deep;\nconst own = 1;',
             right='import {\n  deep,\n} from "./deep.js";\nexport const right = deep;\nconst own = 2;',
             deep="export const deep = 7;",

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from mcm_core.drawing.canvas_value import decode_runs, encode_runs, from_canvas, to_canvas
 from mcm_core.drawing.conditions import (
     LABELS,
     SKETCH,
@@ -18,11 +19,8 @@ from mcm_core.drawing.conditions import (
     InputError,
     LabelClass,
     Modality,
-    decode_runs,
-    encode_runs,
-    from_canvas,
+    check,
     resize_map,
-    to_canvas,
     to_tensors,
 )
 
@@ -101,7 +99,7 @@ class TestCanvas:
     def test_round_trip(self, labels: np.ndarray, data: st.DataObject) -> None:
         sketch = data.draw(arrays.arrays(np.uint8, labels.shape, elements=st.sampled_from([0, 255])))
         drawn = Conditions({LABELS: labels, SKETCH: sketch})
-        assert from_canvas(to_canvas(drawn), CLASSES) == drawn.drawn()
+        assert from_canvas(to_canvas(drawn), CLASSES) == drawn
 
     def test_what_is_not_drawn_is_absent(self) -> None:
         assert from_canvas(canvas(labels="", sketch=""), CLASSES).maps == {}
@@ -159,6 +157,12 @@ class TestConditions:
     def test_maps_are_uint8_pictures(self, wrong: object) -> None:
         with pytest.raises(InputError, match="uint8"):
             Conditions({LABELS: wrong})  # type: ignore[dict-item]
+
+    def test_where_nothing_is_drawn_there_is_no_map(self) -> None:
+        blank = np.zeros((8, 8), np.uint8)
+        drawn = Conditions({LABELS: blank, SKETCH: blank, "depth": blank}, ("a note",))
+        assert drawn == Conditions({"depth": blank})
+        assert drawn.notes == ("a note",)
 
     def test_equality_is_that_of_the_maps(self) -> None:
         ones = np.ones((8, 8), np.uint8)
@@ -222,19 +226,18 @@ class TestTensors:
         sketch = (labels == 3).astype(np.uint8) * 255
         return Conditions({LABELS: labels, SKETCH: sketch, "depth": np.full((8, 8, 3), 51, np.uint8)})
 
-    def test_shapes_types_and_ranges(self) -> None:
-        tensors = to_tensors(self.drawn(), MODALITIES, CLASSES, (8, 8), "cpu", torch.float64)
-        assert tensors[LABELS].dtype == torch.int64
+    def test_they_hold_the_maps(self) -> None:
+        tensors = to_tensors(self.drawn(), (8, 8))
+        assert {tensor.dtype for tensor in tensors.values()} == {torch.uint8}
         assert torch.equal(tensors[LABELS][0], torch.arange(64).reshape(8, 8) % 4)
-        assert torch.equal(tensors[SKETCH][0, 0], (tensors[LABELS][0] == 3).to(torch.float64))
-        assert tensors["depth"].shape == (1, 3, 8, 8)
-        assert torch.allclose(tensors["depth"], torch.tensor(0.2, dtype=torch.float64))
+        assert torch.equal(tensors[SKETCH], (tensors[LABELS] == 3) * 255)
+        assert torch.equal(tensors["depth"], torch.full((1, 3, 8, 8), 51))
 
     def test_they_have_the_size_asked_for(self) -> None:
-        tensors = to_tensors(self.drawn(), MODALITIES, CLASSES, (16, 24))
-        assert {name: tuple(t.shape) for name, t in tensors.items()} == {
+        tensors = to_tensors(self.drawn(), (16, 24))
+        assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
             LABELS: (1, 16, 24),
-            SKETCH: (1, 1, 16, 24),
+            SKETCH: (1, 16, 24),
             "depth": (1, 3, 16, 24),
         }
 
@@ -251,12 +254,12 @@ class TestTensors:
         self, maps: dict[str, np.ndarray], message: str
     ) -> None:
         with pytest.raises(InputError, match=message):
-            to_tensors(Conditions(maps), MODALITIES, CLASSES, (8, 8))
+            check(Conditions(maps), MODALITIES, CLASSES)
 
 
 @settings(max_examples=20)
 @given(id_maps(3, 1))
 def test_a_drawing_from_the_browser_reaches_the_network_unchanged(labels: np.ndarray) -> None:
     drawn = from_canvas(to_canvas(Conditions({LABELS: labels})), CLASSES)
-    tensors = to_tensors(drawn, MODALITIES, CLASSES, labels.shape)
+    tensors = to_tensors(drawn, labels.shape)
     assert np.array_equal(tensors[LABELS][0].numpy(), labels)

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from mcm_core import Base, MCMPipeline, Modulator, Request, modulation
+from mcm_core import Base, MCMPipeline, Modulator, Request
+from mcm_core.modulation import modulate
+from mcm_core.schedule import moments
 from tests import tiny
 
 
@@ -50,14 +52,14 @@ def train(base: Base, modulator: Modulator, steps: int = 2) -> None:
     for step in range(steps):
         noise = torch.randn(1, base.latent_channels, height, width)
         timestep = torch.tensor([400 + step])
-        alpha, sigma = modulation.signal_and_noise(base.alphas_cumprod, timestep)
-        sample = alpha * base.encode(torch.rand(1, 3, *base.default_size) * 2 - 1) + sigma * noise
+        now = moments(base.alphas_cumprod, timestep, base.prediction_type)
+        sample = now.noised(base.encode(torch.rand(1, 3, *base.default_size) * 2 - 1), noise)
         output = base.predict(sample, timestep, embeddings)
-        eps = modulation.to_epsilon(output, sample, alpha, sigma, base.prediction_type)
-        sketch = torch.rand(1, 1, *base.default_size)
+        eps = now.eps(output, sample)
+        sketch = torch.randint(0, 256, (1, *base.default_size), dtype=torch.uint8)
         features = modulator.encode({"sketch": sketch}, size=(height, width))
-        change = modulator(sample, eps, timestep, alpha, features)
-        loss = (modulation.modulate(eps, change.gamma, change.nu) - noise).square().mean()
+        change = modulator(sample, eps, timestep, now.alpha, features)
+        loss = (modulate(eps, change.gamma, change.nu) - noise).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -28,8 +28,8 @@ def identity(classes: int = 12) -> dict[str, Any]:
 def maps(batch: int = 1, side: int = 64) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return {
-        "labels": torch.randint(0, 4, (batch, side, side), generator=generator),
-        "sketch": torch.rand(batch, 1, side, side, generator=generator),
+        "labels": torch.randint(0, 4, (batch, side, side), generator=generator, dtype=torch.uint8),
+        "sketch": torch.randint(0, 256, (batch, side, side), generator=generator, dtype=torch.uint8),
     }
 
 
@@ -107,7 +107,7 @@ def test_a_half_precision_network_speaks_in_single_precision(base: Base) -> None
 
 
 def test_absent_is_not_the_same_as_unpainted(modulator: Modulator) -> None:
-    void = {"labels": torch.zeros(1, 64, 64, dtype=torch.long)}
+    void = {"labels": torch.zeros(1, 64, 64, dtype=torch.uint8)}
     assert not torch.equal(modulator.encode(void, size=(8, 8)), modulator.encode({}, size=(8, 8)))
 
 
@@ -127,8 +127,8 @@ def test_presence_by_row(modulator: Modulator) -> None:
 
 
 def test_a_stroke_of_one_pixel_is_seen(modulator: Modulator) -> None:
-    paper, stroke = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
-    stroke[..., 5, 5] = 1
+    paper, stroke = torch.zeros(2, 1, 64, 64, dtype=torch.uint8)
+    stroke[..., 5, 5] = 255
     features = [modulator.encode({"sketch": drawn}, size=(8, 8)) for drawn in (paper, stroke)]
     assert not torch.equal(*features)
 
@@ -145,8 +145,14 @@ def test_other_modalities(base: Base) -> None:
         {"name": "normal", "kind": "image", "channels": 3},
     ]
     modulator = tiny.build_modulator(base, modalities=depth, classes=[])
-    given = {"depth": torch.rand(1, 1, 64, 64), "normal": torch.rand(1, 3, 64, 64)}
+    shapes = {"depth": (1, 64, 64), "normal": (1, 3, 64, 64)}
+    given = {name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}
     assert modulator.encode(given, size=(8, 8)).shape == (1, 16, 8, 8)
+
+
+def test_drawn_maps_are_bytes(modulator: Modulator) -> None:
+    with pytest.raises(TypeError, match="uint8"):
+        modulator.encode({"sketch": torch.rand(1, 64, 64)}, size=(8, 8))
 
 
 def test_the_training_window(base: Base) -> None:

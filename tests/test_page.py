@@ -20,29 +20,28 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-import app
 from demo import form, pictures, views
-from demo import models as models_module
+from demo.app import parse
 from demo.examples import read_examples
-from demo.examples_from_landscapes import CHOSEN, write
-from demo.keeping import lost
-from demo.models import Job, Models, open_models
+from demo.models import Job, Model, Models, open_models
 from demo.page import lay_out
+from demo.restoring import lost
 from demo.runs import Run, Runs
 from demo.ui import build_ui
-from demo.visit import KEPT, Visit
+from demo.visit import KEPT, Shown, Visit
 from mcm_core import Base, MCMPipeline
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass, to_canvas
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.drawing.sketches import sketch_picture
 from mcm_core.engine import Cancelled
 from mcm_core.landscapes.easel import CLASSES as LANDSCAPE
+from mcm_core.models import sources
 from mcm_core.record import read_png, read_record, to_json
 from mcm_core.request import MAX_SEED, Request
 from tests import pages, tiny
-from tests.pages import canvas_value, halves, paced
+from tests.pages import PATIENCE_S, canvas_value, halves
 
-ROOT = Path(app.__file__).parent
+ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
 
 
@@ -54,7 +53,7 @@ def models(sd_folder: Path) -> Models:
 @pytest.fixture(scope="module")
 def client(models: Models) -> Iterator[Client]:
     with pages.page(models) as url:
-        yield Client(url, verbose=False)
+        yield pages.connected(url)
 
 
 def generate(client: Client, **values: Any) -> Any:
@@ -66,6 +65,10 @@ def alone(models: Models, **values: Any) -> np.ndarray:
     base = models.default.base
     pipeline = MCMPipeline(base, models.default.pipeline.modulator)
     return pipeline(Request(**{"steps": 3, "seeds": (7,), **values})).images[0]
+
+
+def job(model: Model, request: Request) -> Job:
+    return Job(model.name, model.resolved(request))
 
 
 def pixels(path: str) -> np.ndarray:
@@ -105,7 +108,6 @@ def test_a_file_replaces_only_its_own_kind_of_the_canvas_value(client: Client, t
     labels = handle_file(tmp_path / "hill.png")
     picture = generate(client, drawing=canvas_value(), label_map=labels)[0]
     conditions = read_png(picture).conditions
-    assert conditions is not None
     assert (conditions.maps[LABELS] == 2).all()
     np.testing.assert_array_equal(conditions.maps[SKETCH], halves().maps[SKETCH])
 
@@ -135,7 +137,7 @@ def test_every_parameter_reaches_the_request(client: Client) -> None:
 
 def test_progress_is_told_at_each_step(client: Client) -> None:
     job = client.submit(seed=7, steps=4, api_name="/generate")
-    job.result(timeout=60)
+    job.result(timeout=PATIENCE_S)
     told = [details for _, _, details in job.outputs()]
     assert [one for one in told if "step" in one] == [{"step": i, "steps": 4} for i in range(1, 5)]
     assert "request" in told[-1]
@@ -198,10 +200,9 @@ def test_a_modulator_that_fits_no_base_is_an_error(shelf: dict[str, str]) -> Non
 def test_one_line_serves_all_models(sd_folder: Path) -> None:
     one, other = pages.tiny_model(sd_folder), pages.tiny_model(sd_folder)
     models = Models([one, pages.model(other.base, other.pipeline.modulator, "other")])
-    paced(models).pause_s = 0.2
-    running = models.generate(models["tiny"], Request(steps=3), threading.Event())
+    running = models.generate(job(models["tiny"], Request(steps=3)), threading.Event())
     next(running)
-    waiting = models.generate(models["other"], Request(steps=1), threading.Event())
+    waiting = models.generate(job(models["other"], Request(steps=1)), threading.Event())
     assert next(waiting).place == 1  # type: ignore[union-attr]
     running.close()  # type: ignore[attr-defined]
     assert [*waiting][-1].request.steps == 1  # type: ignore[union-attr]
@@ -226,13 +227,13 @@ def test_on_zero_gpu_only_what_can_be_pickled_crosses_the_border(
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
     models = Models([pages.tiny_model(sd_folder)])
-    request = Request(conditions=halves(), steps=3, seeds=(7,))
-    *steps, result = models.generate(models.default, request, threading.Event())
+    asked = job(models.default, Request(conditions=halves(), steps=3, seeds=(7,)))
+    *steps, result = models.generate(asked, threading.Event())
     np.testing.assert_array_equal(result.images[0], alone(models, conditions=halves()))  # type: ignore[union-attr]
     assert len(steps) == 3
     assert 15 < seconds[0] <= 120
     cancel = threading.Event()
-    events = models.generate(models.default, request, cancel)
+    events = models.generate(asked, cancel)
     next(events)
     cancel.set()
     with pytest.raises(Cancelled):
@@ -285,11 +286,12 @@ def fields(models: Models) -> form.Form:
 def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
     query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "new_seed": "false",
              "seed": "99", "scheduler": "euler", "strength.sketch": "0.5", "utm": "x"}  # fmt: skip
-    by_name = {name: field for name, field in fields.by_name().items() if name in query}
-    expected = ["a lake & <b>hills</b>", ["Night", "Oil"], 12, 99, False, "euler", 0.5]
+    names = {field: name for name, field in fields.by_name().items()}
     updates = form.from_link(fields, query)
-    assert sorted(map(str, updates.values())) == sorted(map(str, expected))
-    assert set(updates) == set(by_name.values())
+    assert {names[field]: value for field, value in updates.items()} == {
+        "prompt": "a lake & <b>hills</b>", "styles": ["Night", "Oil"], "steps": 12, "new_seed": False,
+        "seed": 99, "scheduler": "euler", "strength.sketch": 0.5,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -308,19 +310,19 @@ def test_what_is_wrong_in_a_link_is_passed_over(fields: form.Form, name: str, ba
 
 
 def test_a_request_comes_back_from_the_fields_that_it_filled(fields: form.Form, models: Models) -> None:
-    request = models.default.checked(
+    request = models.default.resolved(
         Request(prompt="x", negative_prompt="y", conditions=halves(), steps=9, guidance_scale=3.0,
                 seeds=(4, 5), scheduler="euler", strength={"labels": 0.3}, start=0.1, end=0.9)
     )  # fmt: skip
     values = fields.restored(request)
-    assert models.default.checked(fields.request(values, halves(), models.default)) == request
+    assert models.default.resolved(fields.request(values, halves(), models.default)) == request
 
 
 def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
     fields: form.Form, models: Models
 ) -> None:
     values = {
-        **fields.restored(models.default.checked(Request(steps=30, seeds=(4, 5)))),
+        **fields.restored(models.default.resolved(Request(steps=30, seeds=(4, 5)))),
         fields.new_seed: True,
     }
     request = fields.request(values, Conditions(), models.default, live=True)
@@ -329,9 +331,9 @@ def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
 
 
 def test_what_the_page_has_no_field_for_is_told(models: Models) -> None:
-    checked = models.default.checked(Request())
+    checked = models.default.resolved(Request())
     assert lost(checked, models.default) == []
-    other = models.default.checked(Request(width=128, placement="guided"))
+    other = models.default.resolved(Request(width=128, placement="guided"))
     assert [note.split()[-1] for note in lost(other, models.default)] == ["pixels", "'guided'"]
 
 
@@ -390,8 +392,8 @@ def test_the_gallery_keeps_single_pictures_newest_first_and_not_without_end(mode
     model, visit = models.default, Visit()
     for seed in range(0, 2 * KEPT, 2):
         result = model.pipeline(Request(conditions=halves(), steps=1, seeds=(seed, seed + 1)))
-        visit = visit.showing(model, result.request, views.done(seed, model, result))
-        visit = visit.keeping(result.images, model, live=False)
+        shown = Shown(model.name, result.request, views.done(seed, model, result))
+        visit = visit.keeping(shown, result.images, model.classes, live=False)
     assert len(visit.kept) == KEPT
     assert visit.kept[0].request.seeds == (2 * KEPT - 2,)
     assert visit.kept[1].view["pictures"][0]["seed"] == 2 * KEPT - 1
@@ -402,8 +404,8 @@ def test_of_live_pictures_the_gallery_keeps_the_last(models: Models) -> None:
     model, visit = models.default, Visit()
     for seed, live in ((1, False), (2, True), (3, True), (4, False), (5, True)):
         result = model.pipeline(Request(steps=1, seeds=(seed,)))
-        visit = visit.showing(model, result.request, views.done(seed, model, result))
-        visit = visit.keeping(result.images, model, live)
+        shown = Shown(model.name, result.request, views.done(seed, model, result))
+        visit = visit.keeping(shown, result.images, model.classes, live)
     assert [one.request.seeds[0] for one in visit.kept] == [5, 4, 3, 1]
 
 
@@ -435,21 +437,13 @@ def test_switching_live_off_stops_live_runs_only() -> None:
 # -- examples ----------------------------------------------------------------------------------------------
 
 
-def test_the_examples_are_those_that_the_script_writes(tmp_path: Path) -> None:
-    write(tmp_path)
-    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    kept = {path.name: path.read_text() for path in (ROOT / "assets" / "examples").glob("*.json")}
-    assert written == kept
-    assert len(kept) == len(CHOSEN)
-
-
 def test_an_example_serves_every_model_that_has_its_classes() -> None:
     backwards = tuple(reversed(LANDSCAPE))
     for example in read_examples():
         there, back = example.drawing(LANDSCAPE), example.drawing(backwards)
-        assert there == to_canvas(example.conditions)
-        if example.conditions.maps.get(LABELS) is not None:
-            assert there["labels"] != back["labels"]
+        assert there == example.conditions
+        if LABELS in example.conditions.maps:
+            assert there != back
         assert example.fits(CLASSES) == (LABELS not in example.conditions.maps)
         assert example.thumbnail(backwards) == example.thumbnail(LANDSCAPE)
 
@@ -458,7 +452,7 @@ def test_an_example_serves_every_model_that_has_its_classes() -> None:
 
 
 def test_importing_the_program_does_nothing() -> None:
-    code = "import app, sys; print(sorted({'gradio', 'torch', 'demo'} & set(sys.modules)))"
+    code = "import app, demo.app, sys; print(sorted({'gradio', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -472,13 +466,12 @@ def test_the_page_never_imports_torch_itself() -> None:
 
 
 def test_the_mini_model_is_the_default_and_other_models_come_without_its_modulator() -> None:
-    default = app.parse([])
-    assert [Path(one).name for one in (*default.base, *default.modulator)] == ["mini", "mini-modulator"]
-    other = app.parse(["--base", "some/base"])
-    assert (other.base, other.modulator, other.segmenter) == (["some/base"], [], None)
+    default = parse([])
+    (base,), (modulator,) = sources(default.base, default.modulator)
+    assert (Path(base).name, Path(modulator).name) == ("mini", "mini-modulator")
+    other = parse(["--base", "some/base"])
+    assert sources(other.base, other.modulator) == (["some/base"], [])
 
 
 def test_building_the_page_launches_nothing(models: Models) -> None:
-    blocks = build_ui(models)
-    assert not blocks.is_running
-    assert models_module.Job("tiny", Request()) == Job("tiny", Request())
+    assert not build_ui(models).is_running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -166,7 +165,6 @@ def test_what_is_painted_reaches_the_pipeline_pixel_for_pixel_and_makes_its_pict
     visitor.page.locator("#prompt textarea").fill("a lake")
     file = visitor.generate()
     request = request_of(file, tmp_path)
-    assert request.conditions is not None
     np.testing.assert_array_equal(request.conditions.maps[LABELS], visitor.stored().maps[LABELS])
     assert (request.conditions.maps[LABELS][32:] == 3).all()
     assert request.prompt == "a lake"
@@ -191,15 +189,15 @@ def test_a_stroke_alone_changes_nothing_but_the_drawing(visit: Callable[..., Vis
 
 def test_previews_arrive_while_the_picture_forms(visit: Callable[..., Visitor], pipeline: Paced) -> None:
     visitor = visit()
-    pipeline.gate = threading.Semaphore(0)
+    pipeline.hold()
     visitor.page.locator("#go").click()
     previews = set()
     for step in range(STEPS - 1):
-        pipeline.gate.release()
+        pipeline.let_go(1)
         visitor.in_viewer(f".stage[data-step='{step}']").wait_for()
         previews.add(visitor.in_viewer(".forming img").get_attribute("src"))
     assert len(previews) == STEPS - 1
-    pipeline.gate.release()
+    pipeline.let_go()
     assert visitor.finished()
     assert "Painted in" in visitor.in_viewer(".bar .status").inner_text()
 
@@ -208,13 +206,14 @@ def test_stop_works_at_once_and_the_next_picture_comes(
     visit: Callable[..., Visitor], pipeline: Paced
 ) -> None:
     visitor = visit()
-    pipeline.gate = threading.Semaphore(1)
+    pipeline.hold()
+    pipeline.let_go(1)
     visitor.page.locator("#go").click()
     visitor.in_viewer(".forming img").wait_for()
     visitor.page.locator("#stop").click()
     wait_until(visitor.page, lambda: visitor.state() == "stopped")
     wait_until(visitor.page, lambda: not pipeline.active)
-    pipeline.gate = None
+    pipeline.let_go()
     visitor.page.locator("#go").wait_for()
     assert visitor.generate()
 
@@ -223,16 +222,15 @@ def test_live_mode_drops_stale_runs_and_ends_with_its_switch(
     visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
 ) -> None:
     visitor = visit()
-    pipeline.gate = threading.Semaphore(0)
+    pipeline.hold()
     visitor.page.locator("#live input").check()
     wait_until(visitor.page, lambda: len(pipeline.begun) == 1)
     visitor.keys("1")
     for runs, row in enumerate((5, 25, 45), start=2):
         visitor.stroke((2, row), (60, row))
         wait_until(visitor.page, lambda runs=runs: len(pipeline.begun) == runs)
-    pipeline.gate = None
+    pipeline.let_go()
     last = request_of(visitor.finished(), tmp_path)
-    assert last.conditions is not None
     np.testing.assert_array_equal(last.conditions.maps[LABELS], visitor.stored().maps[LABELS])
     assert last.steps == LIVE_STEPS
     assert pipeline.most_active == 1

@@ -98,7 +98,6 @@ def test_other_sizes_are_bitwise_those_of_diffusers(base: Base, sd_folder: Path)
     "off",
     [
         {"strength": {"labels": 0.0, "sketch": 0.0}},
-        {"conditions": None},
         {"conditions": Conditions()},
         {"start": 0.5, "end": 0.5},
         {"start": 1.0},
@@ -163,7 +162,7 @@ def test_racing_and_interleaved_requests_do_not_touch_each_other(
         raced = [result.images for result in pool.map(pipeline, requests)]
     again = [pipeline(request).images for request in reversed(requests)][::-1]
     for row, expected in enumerate(alone):
-        assert np.array_equal(interleaved[row].images, expected)
+        assert np.array_equal(interleaved[row].result.images, expected)
         assert np.array_equal(raced[row], expected)
         assert np.array_equal(again[row], expected)
 
@@ -183,14 +182,13 @@ def test_the_stream_shows_each_step_and_ends_with_the_result(base: Base, modulat
     assert [(step.index, step.total) for step in steps] == [(index, STEPS) for index in range(STEPS)]
     assert [step.timestep for step in steps] == sorted((step.timestep for step in steps), reverse=True)
     for step in steps:
-        for preview in (step.preview, step.plain_preview):
-            assert preview.shape == (2, 8, 8, 3)
-            assert preview.dtype == np.uint8
+        assert step.preview.shape == (2, 8, 8, 3)
+        assert step.preview.dtype == np.uint8
         for action in (step.gamma_action, step.nu_action):
             assert action.shape == (2, 8, 8)
             assert action.dtype == np.float32
             assert (action > 0).all()
-    assert [step.images is None for step in steps] == [True] * (STEPS - 1) + [False]
+    assert [step.result is None for step in steps] == [True] * (STEPS - 1) + [False]
     result = steps[-1].result
     assert result.images.shape == result.plain_images.shape == (2, 64, 64, 3)
     assert result.images.dtype == np.uint8
@@ -217,21 +215,16 @@ def test_a_preview_is_that_of_the_clean_estimate(base: Base) -> None:
 
 
 def test_previews_can_be_left_out(base: Base) -> None:
-    step = next(MCMPipeline(base).stream(ask(previews=False, compare=True)))
-    assert step.preview is None
-    assert step.plain_preview is None
+    assert next(MCMPipeline(base).stream(ask(previews=False))).preview is None
 
 
 def test_without_a_comparison_there_is_no_plain_side(base: Base, modulator: Modulator) -> None:
-    *_, step = MCMPipeline(base, modulator).stream(ask(conditions=tiny.drawing()))
-    assert step.plain_preview is None
-    assert step.plain_images is None
+    assert MCMPipeline(base, modulator)(ask(conditions=tiny.drawing())).plain_images is None
 
 
 def test_a_comparison_of_nothing_shows_the_same_twice(base: Base, modulator: Modulator) -> None:
-    *_, step = MCMPipeline(base, modulator).stream(ask(compare=True))
-    assert np.array_equal(step.preview, step.plain_preview)
-    assert np.array_equal(step.images, step.plain_images)
+    result = MCMPipeline(base, modulator)(ask(compare=True))
+    assert np.array_equal(result.images, result.plain_images)
 
 
 @pytest.mark.parametrize("calls", [0, 1, 5])
@@ -246,7 +239,7 @@ def test_it_stops_when_asked_before_the_next_call(base: Base, calls: int) -> Non
 def test_steps_and_results_can_be_sent_elsewhere(base: Base, modulator: Modulator) -> None:
     *_, step = MCMPipeline(base, modulator).stream(ask(conditions=tiny.drawing()))
     copy: Result = pickle.loads(pickle.dumps(step)).result
-    assert np.array_equal(copy.images, step.images)
+    assert np.array_equal(copy.images, step.result.images)
     assert copy.request == step.result.request
 
 

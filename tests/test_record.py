@@ -33,7 +33,7 @@ any_map = st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(
 )
 label_map = arrays.arrays(np.uint8, (9, 12), elements=st.integers(0, 4))
 drawings = st.one_of(
-    st.none(),
+    st.just(Conditions()),
     st.builds(lambda labels: Conditions({LABELS: labels}), label_map),
     st.builds(lambda labels: Conditions({LABELS: labels, SKETCH: (labels > 2) * np.uint8(255)}), label_map),
     st.dictionaries(st.sampled_from([LABELS, SKETCH, "depth", "pose"]), any_map, min_size=1).map(Conditions),

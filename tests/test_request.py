@@ -22,7 +22,7 @@ NOT_A_NUMBER = [float("nan"), float("inf"), -float("inf"), "5", True, [1], None,
 
 def refused(base: Base, modulator: Modulator | None, **fields: Any) -> str:
     with pytest.raises(InputError) as caught:
-        Request(**fields).validated(base, modulator)
+        Request(**fields).resolved(base, modulator)
     message = str(caught.value)
     assert len(message) < 300
     return message
@@ -67,7 +67,7 @@ def test_sizes(base: Base, name: str, value: Any) -> None:
 
 def test_the_size_that_is_offered_instead_is_accepted(base: Base) -> None:
     assert "take 104" in refused(base, None, width=101)
-    assert Request(width=104).validated(base, None).width == 104
+    assert Request(width=104).resolved(base, None).width == 104
 
 
 @pytest.mark.parametrize("name", ["prompt", "negative_prompt"])
@@ -106,7 +106,8 @@ def test_strengths_of_what_is_not_there(base: Base, modulator: Modulator) -> Non
 
 
 def test_drawings(base: Base, modulator: Modulator) -> None:
-    assert "Conditions" in refused(base, modulator, conditions={"labels": []})
+    for value in ({"labels": []}, None):
+        assert "Conditions" in refused(base, modulator, conditions=value)
     assert "no modulator" in refused(base, None, conditions=tiny.drawing())
     unknown_class = Conditions({"labels": np.full((64, 64), 9, np.uint8)})
     assert "id 9" in refused(base, modulator, conditions=unknown_class)
@@ -114,17 +115,16 @@ def test_drawings(base: Base, modulator: Modulator) -> None:
     assert "depth" in refused(base, modulator, conditions=unknown_modality)
 
 
-def test_an_empty_drawing_is_none(base: Base, modulator: Modulator) -> None:
+def test_an_empty_drawing_needs_no_modulator(base: Base) -> None:
     empty = Conditions({"labels": np.zeros((64, 64), np.uint8)})
-    assert Request(conditions=empty).validated(base, modulator).conditions is None
-    assert Request(conditions=empty).validated(base, None).conditions is None
+    assert Request(conditions=empty).resolved(base, None) == Request().resolved(base, None)
 
 
 def test_a_base_without_text_takes_neither_text_nor_guidance(ldm_folder: Path) -> None:
     base = Base.from_pretrained(ldm_folder)
     assert "takes no text" in refused(base, None, prompt="a lake")
     assert "takes no text" in refused(base, None, guidance_scale=2.0)
-    assert Request(prompt=" ").validated(base, None).guidance_scale == 1.0
+    assert Request(prompt=" ").resolved(base, None).guidance_scale == 1.0
 
 
 def test_a_base_that_cannot_resize_oddly_asks_for_larger_multiples(ldm_folder: Path) -> None:
@@ -135,14 +135,14 @@ def test_a_base_that_cannot_resize_oddly_asks_for_larger_multiples(ldm_folder: P
 
 
 def test_every_default_is_filled_in(base: Base, modulator: Modulator) -> None:
-    resolved = Request().validated(base, modulator)
+    resolved = Request().resolved(base, modulator)
     assert resolved.strength == {"labels": 1.0, "sketch": 1.0}
     assert (resolved.width, resolved.height) == (64, 64)
     assert (resolved.scheduler, resolved.guidance_scale) == ("ddim", 7.5)
 
 
 def test_minus_one_is_a_random_seed(base: Base) -> None:
-    drawn = [Request(seeds=(-1, 3, -1)).validated(base, None).seeds for _ in range(3)]
+    drawn = [Request(seeds=(-1, 3, -1)).resolved(base, None).seeds for _ in range(3)]
     assert all(seeds[1] == 3 and 0 <= min(seeds) <= max(seeds) <= MAX_SEED for seeds in drawn)
     assert len(set(drawn)) == 3
 
@@ -168,8 +168,8 @@ valid = st.fixed_dictionaries(
 
 @given(valid)
 def test_what_is_valid_stays_as_it_is(base: Base, modulator: Modulator, fields: dict[str, Any]) -> None:
-    once = Request(**fields).validated(base, modulator)
-    assert once.validated(base, modulator) == once
+    once = Request(**fields).resolved(base, modulator)
+    assert once.resolved(base, modulator) == once
     assert pickle.loads(pickle.dumps(once)) == once
     assert type(once.steps) is int
     assert type(once.guidance_scale) is float
@@ -187,4 +187,4 @@ def test_nothing_but_an_input_error_comes_of_junk(
     base: Base, modulator: Modulator, fields: dict[str, Any]
 ) -> None:
     with contextlib.suppress(InputError):
-        Request(**fields).validated(base, modulator)
+        Request(**fields).resolved(base, modulator)

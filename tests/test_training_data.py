@@ -14,12 +14,13 @@ from PIL import Image
 
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality
-from mcm_core.modulation import from_epsilon, to_x0
+from mcm_core.drawing.freehand import scrawl, unpaint
+from mcm_core.schedule import moments
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
 from mcm_core.training.cache import encode, file_pairs, stored_pairs, to_signed
 from mcm_core.training.data import Layout, checked_pairs, open_classes, open_rows, read_pair
-from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+from mcm_core.training.dropout import Rates, kept_modalities
 from tests.pairs import COLORS, build_pairs, draw, read_lines, write_lines
 
 LABELS, SKETCH = Modality("labels", "labels"), Modality("sketch", "image")
@@ -38,23 +39,23 @@ def test_noise_is_added_as_the_scheduler_adds_it() -> None:
     x_0, noise, t = torch.randn(4, 4, 8, 8), torch.randn(4, 4, 8, 8), torch.tensor([0, 10, 500, 999])
     scheduler = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
     expected = scheduler.add_noise(x_0, noise, t)
-    torch.testing.assert_close(objective.add_noise(x_0, noise, ABAR[t]), expected)
+    torch.testing.assert_close(moments(ABAR, t, "epsilon").noised(x_0, noise), expected)
 
 
 def test_the_v_weighting_is_the_error_in_v() -> None:
     t = torch.tensor([3, 400, 950])
-    alpha, sigma = (x.view(-1, 1, 1, 1) for x in (ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()))
-    sample, noise, error = (torch.randn(3, 4, 8, 8, dtype=torch.float64) for _ in range(3))
-    in_v = [from_epsilon(eps, sample, alpha, sigma, "v_prediction") for eps in (noise + error, noise)]
+    noise, error = torch.randn(2, 3, 4, 8, 8, dtype=torch.float64)
+    now = moments(ABAR, t, "v_prediction")
+    in_v = [now.shifted(torch.zeros_like(eps), eps) for eps in (noise + error, noise)]
     weighted = objective.WEIGHTINGS["v"](ABAR[t]) * objective.errors(noise + error, noise)
     torch.testing.assert_close(weighted, objective.errors(*in_v), rtol=1e-4, atol=0)
 
 
 def test_the_x0_weighting_is_the_error_in_x0_up_to_its_cap() -> None:
     t = torch.tensor([3, 400, 600])
-    alpha, sigma = (x.view(-1, 1, 1, 1) for x in (ABAR[t].sqrt(), (1 - ABAR[t]).sqrt()))
-    sample, noise, error = (torch.randn(3, 4, 8, 8, dtype=torch.float64) for _ in range(3))
-    in_x0 = [to_x0(eps, sample, alpha, sigma, "epsilon") for eps in (noise + error, noise)]
+    sample, noise, error = torch.randn(3, 3, 4, 8, 8, dtype=torch.float64)
+    now = moments(ABAR, t, "epsilon")
+    in_x0 = [now.x0(eps, sample) for eps in (noise + error, noise)]
     weighted = objective.WEIGHTINGS["x0"](ABAR[t]) * objective.errors(noise + error, noise)
     torch.testing.assert_close(weighted, objective.errors(*in_x0), rtol=1e-4, atol=0)
     assert objective.WEIGHTINGS["x0"](ABAR).max() == objective.X0_CAP
@@ -90,7 +91,7 @@ def test_timesteps_without_signal_are_never_drawn() -> None:
     abar = torch.linspace(1, 0, 1000).square()
     first, last = objective.allowed_timesteps(abar)
     assert first == 0
-    assert abar[last - 1] >= objective.SMALLEST_ABAR > abar[last]
+    assert abar[last - 1] >= objective.SMALLEST_ALPHA**2 > abar[last]
 
 
 # -- freehand ----------------------------------------------------------------------------------------------
@@ -336,8 +337,9 @@ def test_a_batch_depends_on_seed_step_and_rank_alone(tmp_path: Path) -> None:
     others = [Batches(pairs, plan(seed=1))[5], batches[6], Batches(pairs, plan(rank=1, processes=2))[5]]
     assert torch.equal(first.pictures, again.pictures)
     assert all(torch.equal(first.maps[name], again.maps[name]) for name in first.maps)
-    assert (first.texts, first.moment, first.noise_seed) == (again.texts, again.moment, again.noise_seed)
-    assert all(first.noise_seed != other.noise_seed for other in others)
+    assert (first.texts, first.noise_seeds) == (again.texts, again.noise_seeds)
+    assert torch.equal(first.moments, again.moments)
+    assert all(not set(first.noise_seeds) & set(other.noise_seeds) for other in others)
 
 
 def test_exact_batches_hold_the_pairs_as_they_are(tmp_path: Path) -> None:

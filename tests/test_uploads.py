@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageDraw
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, LabelClass
-from mcm_core.drawing.palette import overlay, palette_picture, read_palette
+from mcm_core.drawing.palette import palette_picture, read_palette
 from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.sketches import edges, sketch_picture
 from mcm_core.drawing.uploads import from_map, from_upload, guess_kind
@@ -291,12 +291,6 @@ class TestPalette:
         image = Image.fromarray(palette_picture(layout(), CLASSES)[..., :3])
         drawn = from_upload(open_picture(encoded(image, "JPEG", quality=95)), CLASSES)
         assert (drawn.maps[LABELS] == layout()).mean() > 0.97
-
-    def test_overlay_leaves_unpainted_pixels_alone(self) -> None:
-        picture = np.full((48, 64, 3), 90, np.uint8)
-        mixed = overlay(layout(), picture, CLASSES, 0.5)
-        assert (mixed[:12, :16] == 90).all()
-        assert mixed[40, 30].tolist() == [round((90 + channel) / 2) for channel in (0x2B, 0x5F, 0xAE)]
 
 
 class TestIds:

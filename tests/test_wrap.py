@@ -93,7 +93,6 @@ def test_it_paints_what_the_pipeline_of_this_project_paints(
         {"strength": {"labels": 0.0, "sketch": 0.0}},
         {"start": 1.0},
         {"end": 0.0},
-        {"conditions": None},
         {"conditions": Conditions()},
     ],
 )

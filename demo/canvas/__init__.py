@@ -1,26 +1,20 @@
 """The drawing component: a label map with a sketch over it, painted in the browser with exact class ids.
 
-The value is the canvas value of `mcm_core.drawing.conditions`.
+The browser's value is that of `mcm_core.drawing.canvas_value`; handlers are given `Conditions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from mcm_core.drawing.conditions import (
-    LABELS,
-    SKETCH,
-    Conditions,
-    InputError,
-    LabelClass,
-    from_canvas,
-    to_canvas,
-)
+from mcm_core.drawing.canvas_value import LAYERS, from_canvas, to_canvas
+from mcm_core.drawing.conditions import Conditions, InputError, LabelClass
 
 from ..component import Component
 
@@ -49,13 +43,13 @@ class Canvas(Component):
         *,
         width: int = 256,
         height: int = 256,
-        layers: Sequence[str] = (LABELS, SKETCH),
+        layers: Sequence[str] = LAYERS,
         storage_key: str | None = "drawing",
         label: str = "Drawing",
         **kwargs: Any,
     ) -> None:
         props = {
-            "classes": [{"name": known.name, "color": known.color} for known in _label_classes(classes)],
+            "classes": [asdict(known) for known in _label_classes(classes)],
             "width": width,
             "height": height,
             "layers": list(layers),
@@ -63,26 +57,23 @@ class Canvas(Component):
         }
         super().__init__(value, label=label, props=props, **kwargs)
 
-    def preprocess(self, payload: Any) -> Any:
-        """The canvas value as the browser sent it, checked; None where nothing was ever drawn.
+    def preprocess(self, payload: Any) -> Conditions:  # type: ignore[override]
+        """The drawing that the browser sent, empty where nothing was ever drawn.
 
         Raises:
             gr.Error: whatever `from_canvas` refuses.
         """
-        return self._checked(payload) if payload else None
-
-    def postprocess(self, value: Any) -> Any:
-        """The same for values on their way to the browser; `Conditions` are turned into a canvas value."""
-        if isinstance(value, Conditions):
-            return to_canvas(value, (self.height, self.width))
-        return self._checked(value) if value else None
-
-    def _checked(self, value: Any) -> dict[str, Any]:
         try:
-            from_canvas(value, _label_classes(self.classes))
+            return from_canvas(payload, _label_classes(self.classes)) if payload else Conditions()
         except InputError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return dict(value)
+
+    def postprocess(self, value: Any) -> Any:
+        """The canvas value of a drawing. A canvas value stays as it is, if it can be read."""
+        if isinstance(value, Conditions):
+            return to_canvas(value, (self.height, self.width))
+        self.preprocess(value)
+        return dict(value) if value else None
 
     def api_info(self) -> dict[str, Any]:
         runs = {"type": "string", "description": 'row-major runs "IDxCOUNT,..."; "" where nothing is drawn'}
@@ -116,5 +107,6 @@ def dropped_file(event: gr.EventData) -> Path:
 
 def _label_classes(classes: Sequence[LabelClass | Mapping[str, str]]) -> tuple[LabelClass, ...]:
     return tuple(
-        one if isinstance(one, LabelClass) else LabelClass(one["name"], one["color"]) for one in classes
+        entry if isinstance(entry, LabelClass) else LabelClass(entry["name"], entry["color"])
+        for entry in classes
     )

@@ -20,13 +20,14 @@ from torch.nn import functional
 
 from mcm_core.base import schedulers
 from mcm_core.base.identity import identify
-from mcm_core.base.opening import Family, open_pipeline, recommended_guidance
+from mcm_core.base.opening import Family, networks, open_pipeline, recommended_guidance
+from mcm_core.devices import choose_device, choose_dtype
+from mcm_core.schedule import Moment, moment
 
 if TYPE_CHECKING:
     from mcm_core.modulator import Modulator
 
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
-NETWORKS = ("unet", "vae", "vqvae", "text_encoder", "text_encoder_2")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,6 @@ class Embeddings:
         hidden = [part.hidden for part in parts if part.hidden is not None]
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Embeddings(torch.cat(hidden) if hidden else None, torch.cat(pooled) if pooled else None)
-
-    def __getitem__(self, rows: slice) -> Embeddings:
-        return Embeddings(
-            None if self.hidden is None else self.hidden[rows],
-            None if self.pooled is None else self.pooled[rows],
-        )
 
 
 class Base:
@@ -100,7 +95,7 @@ class Base:
         cls,
         source: str | Path,
         *,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
         **options: Any,
     ) -> Base:
@@ -108,17 +103,16 @@ class Base:
 
         Args:
             source: where it is.
-            dtype: float32 on the CPU by default, float16 on CUDA. bfloat16 is the quick choice on a CPU with
-                matrix instructions for it.
-            device: CUDA where there is one, otherwise the CPU.
+            dtype, device: or their names; None for what suits the machine, see `mcm_core.devices`.
             options: handed on to diffusers, for instance `revision`, `variant`, `local_files_only`, and for a
                 single file `config` (a folder or hub id with the family's configuration).
 
         Raises:
-            InputError: a pickle, a wrong folder, an unsupported family, damaged or non-finite weights.
+            InputError: a pickle, a wrong folder, an unsupported family, damaged or non-finite weights, a
+                device that is not there.
         """
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
+        device = choose_device(device)
+        dtype = choose_dtype(dtype, device)
         pipe, family = open_pipeline(source, **options)
         name = Path(source).resolve().name if Path(source).exists() else str(source)
         guidance_scale = recommended_guidance(source)
@@ -148,14 +142,17 @@ class Base:
         """(num_train_timesteps,) float32 on the CPU: alpha^2 of the forward process."""
         return self.scheduler.alphas_cumprod
 
+    def moment(self, timestep: float) -> Moment:
+        """The point of the noise schedule at a timestep, which may lie between two of the training's."""
+        return moment(self.alphas_cumprod, timestep, self.prediction_type)
+
     @property
     def parameter_count(self) -> int:
         return sum(parameter.numel() for network in self.networks() for parameter in network.parameters())
 
     def networks(self) -> list[nn.Module]:
         """Every network of the base, all of them frozen."""
-        found = (getattr(self._pipe, name, None) for name in NETWORKS)
-        return [network for network in found if network is not None]
+        return networks(self._pipe)
 
     def check(self, modulator: Modulator) -> tuple[str, ...]:
         """Notes for people on how well a modulator fits; raises where it does not: see `Identity.check`."""
@@ -185,7 +182,7 @@ class Base:
         if not self.accepts_text:
             return Embeddings()
         with self._tokenizing:
-            return Embeddings.cat([self._encode_one(prompt, negative) for prompt in prompts])
+            return Embeddings.cat([self._encode(prompt, negative) for prompt in prompts])
 
     @torch.no_grad()
     def predict(self, sample: Tensor, timestep: Tensor | float, embeddings: Embeddings) -> Tensor:
@@ -247,7 +244,7 @@ class Base:
         damping = 1e-4 * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
         return torch.linalg.solve(rows.T @ rows + damping, rows.T @ colours.double()).float()
 
-    def _encode_one(self, prompt: str, negative: bool) -> Embeddings:
+    def _encode(self, prompt: str, negative: bool) -> Embeddings:
         options = {"device": self.device, "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
         if self.family == "sd":
             return Embeddings(self._pipe.encode_prompt(prompt, **options)[0])

@@ -17,6 +17,7 @@ import transformers
 from huggingface_hub import metadata_load
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
+from torch import nn
 from yaml import YAMLError
 
 from mcm_core.drawing.conditions import InputError
@@ -52,6 +53,12 @@ def open_pipeline(source: str | Path, **options: Any) -> tuple[Any, Family]:
         pipe, family = open_it(source, options)
         _require_supported(pipe, source)
     return pipe, family
+
+
+def networks(pipe: Any) -> list[nn.Module]:
+    """Every network of a pipeline."""
+    found = (getattr(pipe, name, None) for name in NETWORKS)
+    return [network for network in found if network is not None]
 
 
 def recommended_guidance(source: str | Path) -> float | None:
@@ -106,10 +113,8 @@ def _open_file(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, Fam
         raise InputError(
             f"{source} is incomplete: weights are missing. Take the full checkpoint, not a pruned part of it."
         ) from error
-    for name in NETWORKS:
-        network = getattr(pipe, name, None)
-        if network is not None:
-            require_finite(network, source)
+    for network in networks(pipe):
+        require_finite(network, source)
     return pipe, family
 
 

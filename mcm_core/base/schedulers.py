@@ -14,7 +14,7 @@ import diffusers
 from torch import Tensor
 
 from mcm_core.drawing.conditions import InputError
-from mcm_core.modulation import EPSILON, PREDICTION_TYPES, SAMPLE, V_PREDICTION
+from mcm_core.schedule import EPSILON, PREDICTION_TYPES, SAMPLE, V_PREDICTION
 
 SCHEDULERS: dict[str, type[Any]] = {
     "ddim": diffusers.DDIMScheduler,

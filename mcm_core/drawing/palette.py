@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageColor
 
-from mcm_core.drawing.conditions import VOID, LabelClass
+from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, LabelClass
 from mcm_core.drawing.picture_files import to_rgba
+from mcm_core.drawing.sketches import sketch_picture
 
 NEAR = 8
 """Largest difference in a channel at which a colour still counts as the class's own, as after JPEG."""
@@ -29,13 +30,13 @@ def palette_picture(labels: np.ndarray, classes: Sequence[LabelClass]) -> np.nda
     return table[labels]
 
 
-def overlay(
-    labels: np.ndarray, picture: np.ndarray, classes: Sequence[LabelClass], opacity: float = 0.5
-) -> np.ndarray:
-    """(H, W, 3) uint8 picture with the (H, W) label map's colours over it, save where nothing is painted."""
-    painted = palette_picture(labels, classes)
-    weight = painted[..., 3:] * (opacity / 255)
-    return np.rint(picture * (1 - weight) + painted[..., :3] * weight).astype(np.uint8)
+def map_picture(name: str, drawn: np.ndarray, classes: Sequence[LabelClass]) -> np.ndarray:
+    """A map as people see it, (H, W, 3) uint8: the classes' colours on white, dark strokes, or its planes."""
+    if name == LABELS:
+        return palette_picture(drawn, classes)[..., :3]
+    if name == SKETCH:
+        return sketch_picture(drawn)
+    return drawn if drawn.ndim == 3 else np.repeat(drawn[..., None], 3, axis=2)
 
 
 def read_palette(image: Image.Image, classes: Sequence[LabelClass]) -> tuple[np.ndarray, int]:

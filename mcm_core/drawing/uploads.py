@@ -133,8 +133,8 @@ def _shrunk(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Im
 def _fitted(read: Conditions, picture: tuple[int, int], size: Size | None) -> Conditions:
     """The conditions at the size asked for, with a note where a (width, height) picture changes its shape."""
     if size is None:
-        return read.drawn()
+        return read
     (width, height), notes = picture, read.notes
     if abs(width * size[0] / (height * size[1]) - 1) > 0.02:
         notes += (f"The picture was stretched from {width} x {height} to {size[1]} x {size[0]} pixels.",)
-    return Conditions(read.resized(size).maps, notes).drawn()
+    return Conditions(read.resized(size).maps, notes)

@@ -28,11 +28,14 @@ class Case:
     """One row of the table.
 
     Attributes:
-        name, group: as the table shows them. source: the renders themselves, the renders through the base's
-        autoencoder, or pictures that are generated. inputs: what of the drawing is given; () is the base
-        alone. style: a word of `captions.STYLES`. only: keep only nu (gamma = 1) or only gamma (nu = 0) of
-        what the modulator says. strength, start, end, placement, guidance_scale: see `Request`. share: of the
-        full count of scenes. varied: also from other noise, for the diversity.
+        name, group: as the table shows them.
+        source: the renders themselves, the renders through the base's autoencoder, or generated pictures.
+        inputs: what of the drawing is given; () is the base alone.
+        style: a word of `captions.STYLES`.
+        only: keep only nu (gamma = 1) or only gamma (nu = 0) of what the modulator says.
+        strength, start, end, placement, guidance_scale: see `Request`.
+        share: of the full count of scenes.
+        varied: also from other noise, for the diversity.
     """
 
     name: str
@@ -101,11 +104,10 @@ by what made them."""
 CASES: tuple[Case, ...] = (*CONTROL, *_styles(), *ABLATIONS)
 
 
-def conditions(case: Case, scene: HeldOut) -> Conditions | None:
+def conditions(case: Case, scene: HeldOut) -> Conditions:
     """What of the scene's drawing the case gives."""
     drawn = {LABELS: scene.labels, PARTIAL: scene.partial, SKETCH: scene.sketch}
-    maps = {(LABELS if name == PARTIAL else name): drawn[name] for name in case.inputs}
-    return Conditions(maps) if maps else None
+    return Conditions({(LABELS if name == PARTIAL else name): drawn[name] for name in case.inputs})
 
 
 def request(

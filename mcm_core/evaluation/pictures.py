@@ -19,6 +19,7 @@ from mcm_core.record import Origin
 
 from .cases import Case, only, request
 from .scenes import HeldOut
+from .segmenter import to_signed
 
 VARIANTS = 4  # pictures of one drawing from different noise, where the diversity is measured
 NEXT_NOISE = 100_000  # between the seeds of two of them
@@ -92,7 +93,7 @@ def _kept(
 def _made(case: Case, studio: Studio, scene: HeldOut, seed: int) -> np.ndarray:
     base = studio.pipeline.base
     if case.source == "codec":
-        image = torch.from_numpy(scene.picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = to_signed(torch.from_numpy(scene.picture)[None])
         return to_uint8(base.decode(base.encode(image)))[0]
     asked = request(case, scene, seed, studio.steps, studio.scheduler, base.accepts_text)
     return studio.pipeline(asked).images[0]

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from mcm_core.drawing.conditions import InputError, LabelClass
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT
-from mcm_core.models import DTYPES, open_models, shipped
+from mcm_core.models import SEGMENTER, add_options, open_models, shipped
 from mcm_core.request import DEFAULT_PLACEMENT
 
 from . import scores, sheets, table
@@ -30,7 +30,6 @@ from .scenes import REFERENCE, HeldOut, scenes
 from .scores import Row, Scores
 from .segmenter import Segmenter, load
 
-SEGMENTER = "mini-segmenter"
 COUNT, QUICK_COUNT = 128, 32
 SHEET = 64  # drawings on the contact sheets
 STYLE_SHEET = 8
@@ -51,7 +50,7 @@ class Evaluation:
     def scenes(self, case: Case) -> list[HeldOut]:
         most = max(each.count(self.count) for each in CASES if each.style == case.style)
         if case.style not in self._scenes:
-            self._scenes[case.style] = scenes(most, case.style, self.studio.pipeline.base.default_size)
+            self._scenes[case.style] = self._render(most, case.style, HELD_OUT)
         return self._scenes[case.style][: case.count(self.count)]
 
     def reference(self, style: str) -> np.ndarray:
@@ -84,8 +83,13 @@ class Evaluation:
             scores.save(kept, file)
         return kept
 
+    def _render(self, count: int, style: str, first: int) -> list[HeldOut]:
+        """Scenes with no class that the judge does not know."""
+        size, classes = self.studio.pipeline.base.default_size, len(self.segmenter.classes)
+        return scenes(count, style, size, first, classes)
+
     def _render_features(self, style: str, count: int, file: Path) -> np.ndarray:
-        renders = scenes(count, style, self.studio.pipeline.base.default_size, REFERENCE)
+        renders = self._render(count, style, REFERENCE)
         features = self.segmenter.read(np.stack([each.picture for each in renders])).features
         with file.open("wb") as stream:
             np.savez_compressed(stream, features=features)
@@ -166,8 +170,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--quick", action="store_true", help="few scenes, and the control cases alone")
     one.add_argument("--drawings", type=Path, metavar="DIR", help="drawings by hand for a sheet of their own")
     one.add_argument("--list", action="store_true", help="print the cases and do nothing")
-    one.add_argument("--dtype", choices=DTYPES)
-    one.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cuda where there is one)")
+    add_options(one)
     return one
 
 
@@ -210,7 +213,7 @@ def _opened(options: argparse.Namespace) -> Evaluation:
     count = options.count or (QUICK_COUNT if options.quick else COUNT)
     if count < 2 or options.steps < 1:
         raise InputError("--count must be at least 2 and --steps at least 1.")
-    pipeline = open_models(options.base, options.modulator, options.dtype, options.device)
+    pipeline = open_models(options.base, options.modulator, dtype=options.dtype, device=options.device)
     if pipeline.modulator is None:
         raise InputError("There is no modulator to evaluate: name one with --modulator.")
     segmenter = load(options.segmenter or shipped(SEGMENTER), pipeline.base.device)
@@ -225,8 +228,9 @@ def _opened(options: argparse.Namespace) -> Evaluation:
 
 
 def _check_classes(what: str, classes: Sequence[LabelClass]) -> None:
-    names = [each.name for each in CLASSES]
-    if classes and [each.name for each in classes] != names:
+    """A model may know the first of the classes only; scenes with others are then left out."""
+    names = [known.name for known in CLASSES]
+    if [known.name for known in classes] != names[: len(classes)]:
         raise InputError(f"The {what} knows other classes than the scenes have: {', '.join(names)}.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +11,16 @@ import numpy as np
 from tqdm import tqdm
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Size, resize_map
+from mcm_core.drawing.freehand import unpaint
 from mcm_core.landscapes import captions
+from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT
 from mcm_core.landscapes.scene import Scene, render
 from mcm_core.landscapes.sketch import sketch
 from mcm_core.landscapes.styles import stylise
-from mcm_core.training.freehand import unpaint
 
 REFERENCE = HELD_OUT + 1_000_000
 """The reference renders of the Frechet distance start here: none of them is a scene that is drawn."""
-
-NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,27 +55,30 @@ def held_out(seed: int, style: str, size: Size) -> HeldOut:
     )
 
 
-def scenes(count: int, style: str, size: Size, first: int = HELD_OUT) -> list[HeldOut]:
-    """`count` scenes from seed `first` on. OpenCV and numpy leave the interpreter, so threads are enough."""
-    work = partial(held_out, style=style, size=size)
-    with ThreadPoolExecutor() as pool:
-        seeds = range(first, first + count)
-        return list(tqdm(pool.map(work, seeds), f"render {style}", count, unit="scene", leave=False))
+def scenes(
+    count: int, style: str, size: Size, first: int = HELD_OUT, classes: int = len(CLASSES)
+) -> list[HeldOut]:
+    """The first `count` scenes from seed `first` on that hold only the first so many of the classes.
+
+    OpenCV and numpy leave the interpreter, so threads are enough.
+    """
+    work, found = partial(held_out, style=style, size=size), list[HeldOut]()
+    with ThreadPoolExecutor() as pool, tqdm(None, f"render {style}", count, unit="scene", leave=False) as bar:
+        while len(found) < count:
+            wanted = count - len(found)
+            fitting = [
+                scene
+                for scene in pool.map(work, range(first, first + wanted))
+                if scene.labels.max() <= classes
+            ]
+            found, first = found + fitting, first + wanted
+            bar.update(len(fitting))
+    return found
 
 
 def prompt(scene: Scene, style: str, random: np.random.Generator) -> str:
-    """A caption that says style, season and time, so that each can be looked for, and up to `NAMED` things.
-
-    More would not fit the 40 tokens that the embedded base reads.
-    """
-
-    def word(words: Sequence[str]) -> str:
-        return str(random.choice(list(words)))
-
-    named = [word(captions.THINGS[thing]) for thing in random.permutation(list(scene.things))[:NAMED]]
-    subject = " and ".join(part for part in (", ".join(named[:-1]), *named[-1:]) if part) or "a landscape"
-    season, time = word(captions.SEASONS[scene.season]), word(captions.TIMES[scene.time])
-    return f"{word(captions.STYLES[style])} {subject} {season} {time}".strip()
+    """A caption that says style, season and time, so that each can be looked for, and the things in sight."""
+    return captions.caption(style, scene.time, scene.season, scene.things, random, said=1.0)
 
 
 def partly_painted(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""A small network that reads pictures of the embedded world: the class of each pixel, light, season and
-style.
+"""A small network that reads pictures of the embedded world: each pixel's class, light, season and style.
 
 It judges generated pictures. It was trained on renders alone (`segmenter_training`), never on what it judges,
 and its score on renders it has not seen is the ceiling of every score it gives.
@@ -156,7 +155,9 @@ class Segmenter:
 
     @torch.inference_mode()
     def _read(self, pictures: np.ndarray) -> Reading:
-        seen = self.network(to_unit(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.network.device)))
+        seen = self.network(
+            to_signed(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.network.device))
+        )
         return Reading(
             (seen.classes.argmax(1) + 1).to(torch.uint8).cpu().numpy(),
             seen.features.float().cpu().numpy(),
@@ -181,7 +182,7 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Segmenter:
     return Segmenter(network.to(device))
 
 
-def to_unit(pictures: Tensor) -> Tensor:
+def to_signed(pictures: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [-1, 1], channels last in memory."""
     return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 

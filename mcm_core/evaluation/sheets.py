@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mcm_core.drawing.canvas_value import from_canvas
 from mcm_core.drawing.conditions import (
     LABELS,
     SKETCH,
@@ -17,11 +18,9 @@ from mcm_core.drawing.conditions import (
     InputError,
     LabelClass,
     Size,
-    from_canvas,
     resize_map,
 )
-from mcm_core.drawing.palette import colors
-from mcm_core.drawing.sketches import sketch_picture
+from mcm_core.drawing.palette import map_picture
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import Request
 
@@ -124,9 +123,8 @@ def save(page: np.ndarray, file: Path) -> None:
 def _drawn(
     labels: np.ndarray, sketch: np.ndarray, classes: Sequence[LabelClass], size: Size
 ) -> list[np.ndarray]:
-    table = np.concatenate([np.full((1, 3), 255, np.uint8), colors(classes)])
-    strokes = sketch_picture(resize_map(SKETCH, sketch, size))
-    return [table[resize_map(LABELS, labels, size)], strokes]
+    maps = {LABELS: labels, SKETCH: sketch}
+    return [map_picture(name, resize_map(name, drawn, size), classes) for name, drawn in maps.items()]
 
 
 def _read_drawing(file: Path, classes: Sequence[LabelClass]) -> Drawing:

@@ -21,19 +21,17 @@ TITLES = {
 }
 NOTES = f"""
 - **mIoU**: the segmenter labels the picture; intersection over union with the drawn map, over the classes
-that were
-  drawn. Without a map among the inputs, with the scene's own. Of a partial map only the painted part counts.
-- **stroke F1**: the picture's outlines (Canny on colour, fixed thresholds) against the freehand sketch of the
-scene,
-  within {TOLERANCE:g} pixels, with precision / recall.
-- **Frechet**: the Frechet distance in the segmenter's features to renders of other scenes in the same style.
-It falls
-  with the number of pictures: compare rows of one section.
+  that were drawn. Without a map among the inputs, with the scene's own. Of a partial map only the painted
+  part counts.
+- **stroke F1**: the picture's outlines (Canny on colour, fixed thresholds) against the freehand sketch of
+  the scene, within {TOLERANCE:g} pixels, with precision / recall.
+- **Frechet**: the Frechet distance in the segmenter's features to renders of other scenes in the same
+  style. It falls with the number of pictures: compare rows of one section.
 - **diversity**: mean distance in these features of two pictures of one drawing from different noise, as a
-share of
-  the distance of two renders of different scenes.
-- **words**: how often the segmenter finds the asked-for time of day, season and style; their mean. - The real
-renders are the ceiling that this segmenter and this outline detector allow, the base alone is the floor.
+  share of the distance of two renders of different scenes.
+- **words**: how often the segmenter finds the asked-for time of day, season and style; their mean.
+- The real renders are the ceiling that this segmenter and this outline detector allow, the base alone is
+  the floor.
 """
 
 
@@ -157,9 +155,9 @@ def _number(value: float, digits: int = 3) -> str:
 def _without_nan(value: Any) -> Any:
     """The same with None for what is no finite number: NaN is not JSON."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: _without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
+        return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -22,7 +22,11 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 
 @dataclass(frozen=True)
 class Light:
-    """One time of day or weather. Colours are "#rrggbb"; `light` multiplies every lit surface."""
+    """One time of day or weather. Colours are "#rrggbb"; `light` multiplies every lit surface.
+
+    `veil` is the share of haze over what is near, `haze_strength` over what is far away; `vivid` multiplies
+    the saturation of lit surfaces.
+    """
 
     sky: tuple[str, str, str]
     haze: str
@@ -30,42 +34,54 @@ class Light:
     orb: str
     cloud: str
     haze_strength: float = 0.55
+    vivid: float = 1.1
+    veil: float = 0.0
     stars: bool = False
     orb_chance: float = 0.8
 
 
 LIGHTS: Mapping[str, Light] = {
-    "dawn": Light(("#7d8fc4", "#eab3b5", "#ffe0b8"), "#f3c9b8", (0.94, 0.84, 0.86), "#fff1cf", "#fbd5cf"),
-    "day": Light(("#3d8fd9", "#84c3f0", "#d5edf9"), "#c4e0f2", (1.0, 1.0, 1.0), "#fff3b0", "#ffffff"),
-    "sunset": Light(("#4d2c6d", "#d64f5c", "#ffb65e"), "#ee9460", (0.98, 0.7, 0.56), "#ffe9a8", "#f59a7a"),
+    "dawn": Light(("#7a8fd0", "#f0b3b8", "#ffe2b4"), "#f6c8ba", (0.97, 0.87, 0.88), "#fff3cf", "#fdd5d0"),
+    "day": Light(("#2f8ae0", "#7cc2f4", "#d3eefb"), "#bfe0f5", (1.0, 1.0, 1.0), "#ffe98a", "#ffffff"),
+    "sunset": Light(("#5a2a78", "#e2505a", "#ffb650"), "#f2925a", (1.0, 0.74, 0.58), "#ffec9e", "#fb9a76"),
     "dusk": Light(
-        ("#232858", "#64458a", "#d0749a"), "#74508e", (0.55, 0.46, 0.68), "#ffd9c2", "#8a5f9c", stars=True
+        ("#2a2a6e", "#7a4a9e", "#f07fa0"),
+        "#8656a4",
+        (0.66, 0.59, 0.82),
+        "#ffe0c8",
+        "#9a6ab0",
+        vivid=1.3,
+        veil=0.1,
+        stars=True,
     ),
     "night": Light(
-        ("#070c24", "#12204a", "#2b4775"),
-        "#1e335f",
-        (0.26, 0.32, 0.52),
-        "#fdf6d8",
-        "#33456f",
+        ("#081038", "#15286a", "#30589c"),
+        "#213f86",
+        (0.4, 0.45, 0.68),
+        "#fff6cf",
+        "#3b5596",
         0.45,
+        vivid=1.3,
+        veil=0.2,
         stars=True,
     ),
     "overcast": Light(
-        ("#7b8994", "#a5afb5", "#ced3d3"),
-        "#b9c1c4",
-        (0.74, 0.77, 0.79),
-        "#eef0ea",
-        "#dde1e2",
+        ("#6587a2", "#9cb6c7", "#d6e2e4"),
+        "#afc4d0",
+        (0.8, 0.85, 0.88),
+        "#f3f1e2",
+        "#e6ecee",
         0.6,
-        orb_chance=0.15,
+        vivid=1.15,
+        orb_chance=0.1,
     ),
     "misty": Light(
-        ("#aecbd2", "#d3e0dd", "#f4efe2"),
-        "#e3e9e4",
-        (0.86, 0.92, 0.9),
-        "#fffbe6",
-        "#f6f7f3",
-        0.8,
+        ("#93c3cf", "#c9e0dc", "#f9ecd4"),
+        "#dde9e2",
+        (0.88, 0.94, 0.91),
+        "#fffbe2",
+        "#f6f9f3",
+        0.85,
         orb_chance=0.6,
     ),
 }
@@ -73,22 +89,43 @@ LIGHTS: Mapping[str, Light] = {
 
 @dataclass(frozen=True)
 class Season:
-    """Colours of the ground under white light, and what the ground is made of."""
+    """Colours of the ground under white light, and what grows on it.
+
+    `crowns` are those of single trees and of the trees in a wood, `conifers` the share of conifers.
+    """
 
     hill: str
     grass: str
     forest: str
     mountain: str
     sand: str
+    snow: str
+    crowns: tuple[str, ...]
     snow_line: float
+    conifers: float
     snowy_ground: bool = False
     forest_chance: float = 0.75
 
 
 SEASONS: Mapping[str, Season] = {
-    "spring": Season("#7cb36a", "#b3dc74", "#3d9160", "#7f8396", "#ecd7a4", 0.45),
-    "summer": Season("#4f9d4c", "#93c94a", "#1c6b45", "#6d7b8a", "#efd292", 0.25),
-    "autumn": Season("#b87b3a", "#d9b04d", "#c4562b", "#7d6c69", "#dcc08a", 0.3),
-    "winter": Season("#c3d6e6", "#eaf1f7", "#35605f", "#6b7b93", "#d8d3c4", 0.75, snowy_ground=True),
-    "desert": Season("#cf8a4e", "#d3b05f", "#74803c", "#ad5a3e", "#ecc27c", 0.0, forest_chance=0.2),
-}
+    "spring": Season(
+        "#86c66a", "#b9e36c", "#52ad63", "#8288a3", "#f2e0ae", "#fbfdff",
+        ("#f7a3c4", "#fbc3d8", "#8fd35f", "#66bd5b"), 0.45, 0.15,
+    ),
+    "summer": Season(
+        "#449f4a", "#7cc242", "#1b7346", "#64798f", "#f4dc9c", "#fbfdff",
+        ("#2f9a48", "#4cb24a", "#1f7f4b"), 0.25, 0.55,
+    ),
+    "autumn": Season(
+        "#c77a2d", "#d3b53c", "#cf5a24", "#80696f", "#e8cf98", "#fbfdff",
+        ("#ea6a2a", "#f4a92a", "#cf3f2b", "#e0872b"), 0.3, 0.12,
+    ),
+    "winter": Season(
+        "#97cbb0", "#b4dfba", "#2f6a6b", "#6a80a3", "#e2dccb", "#f6faff",
+        ("#3d7672", "#e4eef6", "#54888a"), 0.8, 0.85, snowy_ground=True,
+    ),
+    "desert": Season(
+        "#dc9160", "#d6be72", "#7f8f3d", "#b9573c", "#f2c57a", "#fbfdff",
+        ("#94a046", "#74903f"), 0.0, 0.0, forest_chance=0.25,
+    ),
+}  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .captions import caption
-from .easel import CLASSES
+from .easel import CLASSES, SIDE
 from .scene import Scene, render
 from .sketch import sketch
 from .styles import STYLES, stylise
@@ -36,35 +36,47 @@ class Example:
     scene: Scene
 
 
-def example(seed: int, styles: Sequence[str] = ("poster",), freehand: float = 1.0) -> Example:
-    """The example of a seed, in one of the given styles."""
-    scene, rng = render(seed), np.random.default_rng([seed, 1])
+def example(
+    seed: int, styles: Sequence[str] = ("poster",), freehand: float = 1.0, side: int = SIDE
+) -> Example:
+    """The example of a seed, in one of the given styles; `side` is 256 or 512 pixels."""
+    scene, rng = render(seed, side), np.random.default_rng([seed, 1])
     style = str(rng.choice(list(styles)))
-    text = caption(style, scene.time, scene.season, scene.things, rng)
+    text = caption(style, scene.time, scene.season if scene.shows_season else None, scene.things, rng)
     picture = stylise(scene.picture, style, rng)
     return Example(picture, scene.labels, sketch(scene.parts, rng, freehand), text, style, scene)
 
 
-def write(seed: int, out: Path, styles: Sequence[str], freehand: float) -> dict[str, object]:
+def write(seed: int, out: Path, styles: Sequence[str], freehand: float, side: int) -> dict[str, object]:
     """Render one example into the folder; -> its row of metadata.jsonl."""
-    each, name = example(seed, styles, freehand), f"{seed:08d}.png"
-    cv2.imwrite(str(out / "images" / name), each.picture[..., ::-1])
-    cv2.imwrite(str(out / "labels" / name), each.labels)
-    cv2.imwrite(str(out / "sketches" / name), 255 - each.sketch)
+    drawn, name = example(seed, styles, freehand, side), f"{seed:08d}.png"
+    cv2.imwrite(str(out / "images" / name), drawn.picture[..., ::-1])
+    cv2.imwrite(str(out / "labels" / name), drawn.labels)
+    cv2.imwrite(str(out / "sketches" / name), 255 - drawn.sketch)
     return {
         "file_name": f"images/{name}",
         "labels": f"labels/{name}",
         "sketch": f"sketches/{name}",
-        "text": each.text,
-        "style": each.style,
-        "time": each.scene.time,
-        "season": each.scene.season,
-        "things": list(each.scene.things),
+        "text": drawn.text,
+        "style": drawn.style,
+        "time": drawn.scene.time,
+        "season": drawn.scene.season,
+        "season shows": drawn.scene.shows_season,
+        "things": [thing.kind for thing in drawn.scene.things],
+        "counts": [thing.count for thing in drawn.scene.things],
+        "traits": [", ".join(thing.traits) for thing in drawn.scene.things],
+        "wild": drawn.scene.wild,
     }
 
 
 def render_folder(
-    count: int, out: Path, seed: int, styles: Sequence[str], freehand: float, processes: int | None
+    count: int,
+    out: Path,
+    seed: int,
+    styles: Sequence[str],
+    freehand: float,
+    processes: int | None,
+    side: int = SIDE,
 ) -> None:
     """Write `count` scenes, seeds `seed` to `seed + count - 1`, on all cores."""
     for folder in ("images", "labels", "sketches"):
@@ -72,7 +84,7 @@ def render_folder(
     (out / "classes.json").write_text(
         json.dumps([{"name": c.name, "color": c.color} for c in CLASSES], indent=1)
     )
-    work = partial(write, out=out, styles=tuple(styles), freehand=freehand)
+    work = partial(write, out=out, styles=tuple(styles), freehand=freehand, side=side)
     fresh = get_context("spawn")  # a fork of a process that has threads may never begin
     with ProcessPoolExecutor(processes, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         rows = list(tqdm(pool.map(work, range(seed, seed + count), chunksize=16), total=count, unit="scene"))
@@ -90,12 +102,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--freehand", type=float, default=1.0, help="0 = exact outlines, 1 = as a person draws"
     )
+    parser.add_argument("--side", type=int, choices=(256, 512), default=SIDE, help="pixels")
     parser.add_argument("--processes", type=int, default=None, help="default: one a core")
     options = parser.parse_args(argv)
     if options.count < 1 or options.seed < 0:
         parser.error("--count must be at least 1 and --seed at least 0")
     styles = _with_posters(list(STYLES)) if "all" in options.styles else options.styles
-    render_folder(options.count, options.out, options.seed, styles, options.freehand, options.processes)
+    render_folder(
+        options.count, options.out, options.seed, styles, options.freehand, options.processes, options.side
+    )
     return 0
 
 

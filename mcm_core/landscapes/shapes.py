@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 Polygon = np.ndarray  # (n, 2) float32
+
+_ANGLES = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1).astype(np.float32)
 
 
 def polygon(points: list[tuple[float, float]]) -> Polygon:
@@ -76,8 +80,7 @@ def blob(
 
 
 def disc(x: float, y: float, radius: float) -> Polygon:
-    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], 1).astype(np.float32)
+    return CIRCLE * np.float32(radius) + np.array([x, y], np.float32)
 
 
 def cloud(rng: np.random.Generator, x: float, y: float, width: float) -> Polygon:
@@ -104,3 +107,148 @@ def river(rng: np.random.Generator, top: float, x: float) -> Polygon:
 
 def box(left: float, top: float, right: float, bottom: float) -> Polygon:
     return polygon([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def ellipse(x: float, y: float, half_width: float, half_height: float) -> Polygon:
+    return disc(0, 0, 1) * polygon([(half_width, half_height)]) + polygon([(x, y)])
+
+
+def moved(
+    shape: Polygon, x: float, y: float, scale: float, angle: float = 0.0, squash: float = 1.0
+) -> Polygon:
+    """A shape around the origin, squashed in height, turned by `angle` radians, scaled, and put at (x, y)."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = (shape * [1.0, squash]) @ np.array([[cos, sin], [-sin, cos]])
+    return (turned * scale + [x, y]).astype(np.float32)
+
+
+def heart() -> Polygon:
+    """About as wide as [-1, 1]."""
+    t = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    x = 16 * np.sin(t) ** 3
+    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
+    return (np.stack([x, y], 1) / 16).astype(np.float32)
+
+
+def star(points: int = 5, inner: float = 0.45) -> Polygon:
+    angle = np.arange(2 * points) * np.pi / points - np.pi / 2
+    radius = np.where(np.arange(2 * points) % 2, inner, 1.0)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).astype(np.float32)
+
+
+def loose(rng: np.random.Generator) -> Polygon:
+    """A closed hand-drawn blob, about as wide as [-1, 1]."""
+    angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    radius = np.ones_like(angle)
+    for k in range(1, 6):
+        radius += rng.normal(0, 0.32 / k) * np.sin(k * angle + rng.uniform(0, 2 * np.pi))
+    radius = np.clip(radius, 0.25, 1.7)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).astype(np.float32) * 0.8
+
+
+def brush_stroke(rng: np.random.Generator, start: np.ndarray, end: np.ndarray, width: float) -> Polygon:
+    """A thick line from `start` to `end` that bends and wobbles, as a person pulls a round brush."""
+    t = np.linspace(0, 1, 24)[:, None]
+    along = (end - start).astype(np.float64)
+    length = float(np.linalg.norm(along)) + 1e-6
+    across = np.array([-along[1], along[0]]) / length
+    bend = rng.normal(0, 0.15) * length * np.sin(np.pi * t) + rng.normal(0, 0.05) * length * np.sin(
+        2 * np.pi * t
+    )
+    centre = start + along * t + across * bend
+    half = width / 2 * (1 + 0.12 * np.sin(2 * np.pi * (t * rng.uniform(1, 3) + rng.random())))
+    cap = np.linspace(0, np.pi, 9)[1:-1, None]
+    forward, unit = along / length, across
+    front = centre[-1] + half[-1] * (np.cos(cap) * unit + np.sin(cap) * forward)
+    back = centre[0] - half[0] * (np.cos(cap) * unit + np.sin(cap) * forward)
+    sides = (centre + half * unit, (centre - half * unit)[::-1])
+    return np.concatenate([sides[0], front, sides[1], back]).astype(np.float32)
+
+
+def teardrop() -> Polygon:
+    """A balloon's envelope: round above, narrow at y = 1; about as wide as [-1, 1]."""
+    angle = np.linspace(np.pi, 2 * np.pi, 40)
+    dome = np.stack([np.cos(angle), np.sin(angle)], 1)
+    t = np.linspace(0, 1, 16)[1:]
+    right = np.stack([1 - 0.78 * t**1.6, 1.15 * t], 1)
+    left = right[::-1] * [-1, 1]
+    return np.concatenate([dome, right, left]).astype(np.float32)
+
+
+def arches(left: float, right: float, top: float, foot: float, count: int, rise: float) -> Polygon:
+    """A bridge with `count` round openings; its deck bows up by `rise`."""
+    x = np.linspace(left, right, 40)
+    deck = np.stack([x, top - rise * np.sin(np.pi * (x - left) / (right - left))], 1)
+    pier = 0.16 * (right - left) / count
+    span = (right - left - pier * (count + 1)) / count
+    under = []
+    for k in range(count):
+        start = left + pier + k * (span + pier)
+        angle = np.linspace(np.pi, 2 * np.pi, 14)
+        middle = start + span / 2
+        crown = top - rise * np.sin(np.pi * (middle - left) / (right - left)) + 0.22 * (foot - top)
+        y = foot + np.sin(angle) * (foot - crown)
+        under += [np.stack([middle + span / 2 * np.cos(angle), y], 1)]
+    below_deck = np.concatenate(under)[::-1]
+    ends = [np.array([[right, foot]]), below_deck, np.array([[left, foot]])]
+    return np.concatenate([deck, *ends]).astype(np.float32)
+
+
+def road(rng: np.random.Generator, top: float, x: float, width: float, straight: bool) -> Polygon:
+    """A road that narrows towards (x, top), `width` wide at the bottom edge."""
+    t = np.linspace(0, 1, 40)
+    sway = 0.0 if straight else 1.0
+    bends = np.sin(2 * np.pi * (t * rng.uniform(0.5, 1.2) + rng.random())) * (0.15 + t)
+    centre = x + rng.uniform(-0.25, 0.25) * t + sway * 0.13 * (bends - bends[0])
+    half = 0.006 + width / 2 * t**1.3
+    y = top + (1.03 - top) * t
+    left, right = np.stack([centre - half, y], 1), np.stack([centre + half, y], 1)
+    return np.concatenate([left, right[::-1]]).astype(np.float32)
+
+
+def extent(outline: Polygon) -> tuple[float, float, float, float]:
+    """left, top, width, height of what of an outline lies in the picture or just beyond its edge."""
+    low, high = np.clip(outline.min(0), -0.05, 1.05), np.clip(outline.max(0), -0.05, 1.05)
+    width, height = np.maximum(high - low, 1e-6)
+    return float(low[0]), float(low[1]), float(width), float(height)
+
+
+def bumpy(line: Polygon, size: float, height: float) -> Polygon:
+    """A line from left to right with round humps on it, `size` wide: the top of a wood."""
+    x = np.linspace(line[0, 0], line[-1, 0], 400)
+    y = np.interp(x, line[:, 0], line[:, 1]) - height * np.sqrt(np.abs(np.sin(np.pi * x / size)))
+    return np.stack([x, y], 1).astype(np.float32)
+
+
+def ring(inner: float) -> Polygon:
+    """Between two circles, of radius 1 and `inner`."""
+    circle = np.concatenate([disc(0, 0, 1), disc(0, 0, 1)[:1]])
+    return np.concatenate([circle, circle[::-1] * np.float32(inner)])
+
+
+def crescent() -> Polygon:
+    """A waning moon, about as wide as [-1, 1]: between an arc around the origin and one around (0.55, 0)."""
+    outer = np.linspace(0.25 * np.pi, 1.75 * np.pi, 40)
+    reach = np.arctan2(np.sin(outer[0]), np.cos(outer[0]) - 0.55)
+    inner = np.linspace(2 * np.pi - reach, reach, 40)[1:-1]
+    radius = np.hypot(np.cos(outer[0]) - 0.55, np.sin(outer[0]))
+    arcs = [np.stack([np.cos(outer), np.sin(outer)], 1)]
+    arcs.append(np.stack([0.55 + radius * np.cos(inner), radius * np.sin(inner)], 1))
+    return np.concatenate(arcs).astype(np.float32)
+
+
+def cross(half: float) -> Polygon:
+    """Two bars, `half` their width, about as wide as [-1, 1]."""
+    corner = [(half, half), (half, 1.0), (-half, 1.0), (-half, half), (-1.0, half), (-1.0, -half)]
+    return polygon(corner + [(-x, -y) for x, y in corner])
+
+
+def union(outlines: list[Polygon]) -> Polygon:
+    """The outline around overlapping shapes; of shapes that do not touch, the largest one's."""
+    grid, frame = 512, 256  # pixels a side of the picture, and around it
+    mask = np.zeros((grid + 2 * frame,) * 2, np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [np.round(outline * grid + frame).astype(np.int32)], 1)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    largest = max(contours, key=cv2.contourArea)[:, 0]
+    return ((largest - frame + 0.5) / grid).astype(np.float32)

@@ -9,7 +9,9 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional as F
 
-from mcm_core.training.loop import fit
+from mcm_core.evaluation.segmenter import to_signed
+from mcm_core.training.fit import train
+from mcm_core.training.precision import AUTO, autocast
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -38,7 +40,7 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def crops(pictures: Tensor, size: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Random crops, half of them mirrored: (N, 256, 256, 3) uint8 -> (batch, 3, size, size) in [-1, 1]."""
+    """Random crops, half of them mirrored: (N, H, W, 3) uint8 -> (batch, 3, size, size) in [-1, 1]."""
     which = torch.randint(len(pictures), (batch,), generator=generator)
     room = pictures.shape[1] - size + 1
     corner = torch.randint(room, (batch, 2), generator=generator)
@@ -47,24 +49,31 @@ def crops(pictures: Tensor, size: int, batch: int, generator: torch.Generator) -
         pictures[n, y : y + size, x : x + size]
         for n, (y, x) in zip(which.tolist(), corner.tolist(), strict=True)
     ]
-    out = torch.stack([each.flip(1) if m else each for each, m in zip(cut, mirrored.tolist(), strict=True)])
-    return out.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    flipped = zip(cut, mirrored.tolist(), strict=True)
+    return to_signed(torch.stack([crop.flip(1) if flip else crop for crop, flip in flipped]))
 
 
 def train_autoencoder(
-    pictures: Tensor, out: Path, *, steps: int, size: int = 128, batch: int = 8, lr: float = 3e-3
+    pictures: Tensor,
+    out: Path,
+    *,
+    steps: int,
+    size: int = 128,
+    batch: int = 8,
+    lr: float = 3e-3,
+    precision: str = AUTO,
 ) -> AutoencoderKL:
-    """pictures (N, 256, 256, 3) uint8 -> the averaged autoencoder; resumable in `out`."""
+    """pictures (N, H, W, 3) uint8 -> the averaged autoencoder; resumable in `out`."""
     torch.manual_seed(0)
     model = build_autoencoder().to(memory_format=torch.channels_last)
 
     def loss(generator: torch.Generator) -> Tensor:
         images = crops(pictures, size, batch, generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(pictures.device, precision):
             latents = model.encode(images).latent_dist.mean
             noisy = latents + 0.03 * torch.randn(latents.shape, generator=generator)
             output = model.decode(noisy).sample
         spread = (latents.float().square().mean() - 1).square()
         return reconstruction_loss(output.float(), images) + 0.01 * spread
 
-    return fit(model, loss, steps=steps, out=out, lr=lr, matrices=True)
+    return train(model, loss, steps=steps, out=out, lr=lr, matrices=True)

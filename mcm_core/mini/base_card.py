@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from mcm_core.evaluation.cases import GUIDANCE
+from mcm_core.evaluation.segmenter import to_signed
 from mcm_core.landscapes.captions import STYLES
 from mcm_core.landscapes.render import HELD_OUT, example
 from mcm_core.training.card import machine, table
@@ -22,20 +23,21 @@ HELD_OUT_COUNT = 32
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the training: what it learned, its steps, pictures a step and seconds."""
+    """One stage of the training: what it learned, its steps, seconds, pictures a step and precision."""
 
     name: str
     steps: int
-    batch: int
     seconds: float
+    batch: int
+    precision: str
 
 
 @torch.no_grad()
 def psnr(autoencoder: AutoencoderKL, styles: tuple[str, ...]) -> float:
     """Mean over held-out renders of the peak signal-to-noise ratio in decibels, after encode and decode."""
     renders = np.stack([example(HELD_OUT + seed, styles).picture for seed in range(HELD_OUT_COUNT)])
-    pictures = torch.from_numpy(renders).permute(0, 3, 1, 2).float() / 127.5 - 1
-    ratios = [_psnr(autoencoder, each[None]) for each in pictures]
+    pictures = to_signed(torch.from_numpy(renders))
+    ratios = [_psnr(autoencoder, picture[None]) for picture in pictures]
     return float(np.mean(ratios))
 
 
@@ -59,7 +61,7 @@ def write_card(
         **({"trained further from": init.name} if init else {}),
         **{stage.name: _told(stage) for stage in stages if stage.steps},
         "time": f"{hours:.2f} hours",
-        "machine": f"{machine()}, bfloat16",
+        "machine": machine(),
         "seed": "0",
     }
     figures = {
@@ -76,7 +78,7 @@ def write_card(
 
 
 def _told(stage: Stage) -> str:
-    return f"{stage.steps:,} steps of {stage.batch}: {stage.seconds / 60:.0f} minutes"
+    return f"{stage.steps:,} steps of {stage.batch} in {stage.precision}: {stage.seconds / 60:.0f} minutes"
 
 
 _CARD = """---

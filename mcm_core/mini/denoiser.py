@@ -10,10 +10,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from mcm_core.training.loop import fit
-from mcm_core.training.objective import draw_timesteps, stratified
+from mcm_core.schedule import V_PREDICTION, moments
+from mcm_core.training.fit import train
+from mcm_core.training.objective import WEIGHTINGS, draw_timesteps, errors, stratified
+from mcm_core.training.precision import AUTO, autocast
 
-MIN_SNR = 5.0  # gamma of the weighting by Hang et al. 2023
 EMA_DECAY = 0.997
 UNCONDITIONAL = 0.1  # share of empty prompts, for classifier-free guidance
 
@@ -55,33 +56,32 @@ def train_denoiser(
     steps: int,
     batch: int,
     lr: float,
+    precision: str = AUTO,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """Train on latents (N, 4, 32, 32) and tokens (N, 40); `empty` (40,) is the empty prompt.
+    """Train on latents (N, 4, 32, 32) and tokens (N, L); `empty` (L,) is the empty prompt.
 
     Resumable in `out`. -> the averaged U-Net and text encoder. The error is that of v, weighted by min-SNR.
     """
     unet = unet.to(memory_format=torch.channels_last)
     unet.set_attn_processor(AttnProcessor())  # on a CPU the fused one trains 1.27 times as long
     model = nn.ModuleList([unet, encoder])
-    alphas = build_scheduler().alphas_cumprod.float()
+    abar = build_scheduler().alphas_cumprod.float()
+    weight = 2 * WEIGHTINGS["min-snr"](abar) * abar  # of errors in v: d eps = alpha dv
 
     def loss(generator: torch.Generator) -> Tensor:
         which = torch.randint(len(latents), (batch,), generator=generator)
         x0, words = latents[which].float(), tokens[which].clone()
         words[torch.rand(batch, generator=generator) < UNCONDITIONAL] = empty
         shift = torch.rand((), generator=generator).item()
-        steps_t = draw_timesteps(stratified(shift, batch), "uniform", 0, len(alphas))
+        timesteps = draw_timesteps(stratified(shift, batch), "uniform", 0, len(abar))
         noise = torch.randn(x0.shape, generator=generator)
-        squared = alphas[steps_t].view(-1, 1, 1, 1)
-        alpha, sigma = squared.sqrt(), (1 - squared).sqrt()
-        noisy = (alpha * x0 + sigma * noise).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            output = unet(noisy, steps_t, encoder(words).last_hidden_state).sample
-        error = (output.float() - (alpha * noise - sigma * x0)).square().mean((1, 2, 3))
-        snr = squared.flatten() / (1 - squared.flatten())
-        return (error * snr.clamp(max=MIN_SNR) / (snr + 1) * 2).mean()
+        now = moments(abar, timesteps, V_PREDICTION)
+        noisy = now.noised(x0, noise).contiguous(memory_format=torch.channels_last)
+        with autocast(noisy.device, precision):
+            output = unet(noisy, timesteps, encoder(words).last_hidden_state).sample
+        return (weight[timesteps] * errors(output, now.target(x0, noise))).mean()
 
-    average_unet, average_encoder = fit(
-        model, loss, steps=steps, out=out, lr=lr, matrices=True, ema_decay=EMA_DECAY
+    average_unet, average_encoder = train(
+        model, loss, steps=steps, out=out, lr=lr, matrices=True, ema=EMA_DECAY
     )
     return average_unet, average_encoder

@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from mcm_core.drawing.conditions import InputError
 from mcm_core.evaluation.overlap import confusions, iou
-from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_unit
+from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_signed
 from mcm_core.landscapes.captions import SEASONS, STYLES, TIMES
 from mcm_core.landscapes.easel import CLASSES
-from mcm_core.training.loop import fit
+from mcm_core.training import fit
+from mcm_core.training.precision import AUTO, autocast
 
 from .damage import damaged
 
@@ -119,13 +120,13 @@ def train(
     def loss(generator: torch.Generator) -> Tensor:
         chosen = renders[torch.randint(len(renders.pictures), (batch,), generator=generator)]
         chosen = mirrored(chosen) if torch.rand((), generator=generator) < 0.5 else chosen
-        pictures, softness = damaged(to_unit(chosen.pictures), generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        pictures, softness = damaged(to_signed(chosen.pictures), generator)
+        with autocast(pictures.device, AUTO):
             seen = model(pictures.contiguous(memory_format=torch.channels_last))
         return objective(seen, chosen, softness, weights)
 
-    return fit(
-        model, loss, steps=steps, out=out, lr=lr, matrices=True, ema_decay=0.995, save_seconds=save_seconds
+    return fit.train(
+        model, loss, steps=steps, out=out, lr=lr, matrices=True, ema=0.995, save_seconds=save_seconds
     )
 
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-CONTEXT = 40  # tokens of a prompt, its two ends included
+CONTEXT = 77  # tokens of a prompt, its two ends included: as many as Stable Diffusion's
 SUFFIX = "</w>"  # CLIP's mark for the end of a word
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -41,7 +41,7 @@ def learn_tokenizer(captions: Iterable[str], merges: int = 500) -> CLIPTokenizer
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer, width: int = 192) -> CLIPTextModel:
-    """Three layers over 40 tokens, trained together with the denoiser."""
+    """Three layers, trained together with the denoiser."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,

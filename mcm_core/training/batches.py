@@ -1,4 +1,4 @@
-"""What each training step sees, as a function of (seed, step, rank) alone.
+"""What each training step sees, as a function of the seed, the step and a pair's place in the step alone.
 
 Nothing random is left to the loop or to worker processes, so a run that is resumed at step N goes on bit for
 bit as if it had never stopped, without a state of any sampler to restore.
@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Modality, Size
+from mcm_core.drawing.freehand import scrawl, unpaint
 from mcm_core.training.cache import Pairs
-from mcm_core.training.freehand import Rates, kept_modalities, scrawl, unpaint
+from mcm_core.training.dropout import Rates, kept_modalities
+from mcm_core.training.objective import stratified
 
 VARIED = Rates()
 EXACT = Rates(keep_all=1.0, drop_all=0.0, text=0.0, void=0.0, freehand=0.0, flip=0.0)
@@ -27,7 +29,8 @@ class Batch:
 
     `pictures` are latents (B, C, h, w) where `encoded`, otherwise pictures (B, 3, H, W) in [-1, 1]; `maps`
     uint8 ids (B, H, W) or planes (B, C, H, W); `presence` (B,) float 0 or 1 by modality; `texts` "" where
-    dropped. `moment` in [0, 1) places the timesteps (`objective.stratified`); `noise_seed` seeds the noise.
+    dropped. `moments` (B,) in [0, 1) place the timesteps (`objective.draw_timesteps`), evenly spread over the
+    whole step; `noise_seeds` seed each pair's noise.
     """
 
     pictures: Tensor
@@ -35,8 +38,8 @@ class Batch:
     maps: dict[str, Tensor]
     presence: dict[str, Tensor]
     texts: tuple[str, ...]
-    moment: float
-    noise_seed: int
+    moments: Tensor
+    noise_seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -50,28 +53,36 @@ class Plan:
     seed: int = 0
     rank: int = 0
     processes: int = 1
+    accumulate: int = 1
     rates: Rates = VARIED
 
 
 class Batches(Dataset[Batch]):
-    """`batches[step]` is that step's batch; a `DataLoader` without batching spreads them over workers."""
+    """Batches in their order, of which `plan.accumulate` make a step; a `DataLoader` shares them out."""
 
     def __init__(self, pairs: Pairs, plan: Plan) -> None:
         self.pairs, self.plan = pairs, plan
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch:
         plan = self.plan
-        random = np.random.default_rng([plan.seed, step, plan.rank])
-        samples = [self._sample(index, random) for index in batch_indices(plan, step)]
+        step, part = divmod(number, plan.accumulate)
+        first = (part * plan.processes + plan.rank) * plan.batch_size
+        randoms = [
+            np.random.default_rng([plan.seed, step, first + offset]) for offset in range(plan.batch_size)
+        ]
+        indices = batch_indices(plan, number)
+        samples = [self._sample(index, random) for index, random in zip(indices, randoms, strict=True)]
         pictures, maps, texts = zip(*samples, strict=True)
+        whole = plan.batch_size * plan.processes * plan.accumulate
+        moments = stratified(np.random.default_rng([plan.seed, step]).random(), whole)
         return Batch(
             pictures=torch.from_numpy(np.stack(pictures)),
             encoded=self.pairs.encoded,
             maps={one.name: _stacked(maps, one, plan.size) for one in plan.modalities},
             presence={one.name: _present(maps, one.name) for one in plan.modalities},
             texts=texts,
-            moment=random.random(),
-            noise_seed=int(random.integers(2**63 - 1)),
+            moments=moments[first : first + plan.batch_size],
+            noise_seeds=tuple(int(random.integers(2**63 - 1)) for random in randoms),
         )
 
     def _sample(
@@ -90,10 +101,10 @@ class Batches(Dataset[Batch]):
         return picture, drawn, "" if random.random() < rates.text else self.pairs.texts[index]
 
 
-def batch_indices(plan: Plan, step: int) -> list[int]:
-    """The pairs of a step for one rank. Each epoch is a new permutation; batches run on across epochs."""
+def batch_indices(plan: Plan, number: int) -> list[int]:
+    """The pairs of a batch for one rank. Each epoch is a new permutation; batches run on across epochs."""
     count = len(plan.indices)
-    start = (step * plan.processes + plan.rank) * plan.batch_size
+    start = (number * plan.processes + plan.rank) * plan.batch_size
     places = (divmod(start + offset, count) for offset in range(plan.batch_size))
     return [plan.indices[_permutation(plan.seed, epoch, count)[place]] for epoch, place in places]
 

@@ -13,17 +13,21 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 MANIFEST = "manifest.json"
 _TEMPORARY = ".saving-"
 _NAME = re.compile(r"step-(\d+)")
+_FOLDERS_FLUSH = os.name != "nt"
+"""Windows opens no folder, and keeps the order of renames by itself."""
 
 
-def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep: int = 2) -> Path:
+def save_checkpoint(folder: Path, step: int, write: Callable[[Path], object], keep: int = 2) -> Path:
     """Let `write` fill an empty folder, make that `folder/step-N` in one move, then keep the newest `keep`.
 
-    A whole checkpoint of the same step stays as it is and `write` is not called. Whatever `write` raises
-    (OSError of a full disk, KeyboardInterrupt) passes through; older checkpoints are intact then and nothing
-    half-written stays. One process writes to a folder at a time.
+    A whole checkpoint of the same step stays as it is and `write` is not called. A full disk is an OSError,
+    whoever meets it; anything else that `write` raises passes through. Older checkpoints are intact then and
+    nothing half-written stays. One process writes to a folder at a time.
     """
     if keep < 1:
         raise ValueError(f"keep must be at least 1, not {keep}")
@@ -34,7 +38,7 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep
     return target
 
 
-def write_folder(target: Path, write: Callable[[Path], None]) -> None:
+def write_folder(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill an empty folder and make that `target` in one move, in place of any older one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target.parent)
@@ -66,7 +70,7 @@ def is_complete(path: Path) -> bool:
         return False
 
 
-def replace_files(folder: Path, write: Callable[[Path], None]) -> None:
+def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill an empty folder, then move each of its files over its namesake in `folder`.
 
     Each file is the old or the new one at any moment, never half of one; other files in `folder` stay.
@@ -83,7 +87,7 @@ def replace_files(folder: Path, write: Callable[[Path], None]) -> None:
     shutil.rmtree(temporary)
 
 
-def _fill(temporary: Path, write: Callable[[Path], None]) -> None:
+def _fill(temporary: Path, write: Callable[[Path], object]) -> None:
     """Write, sum up and flush to the disk; on any failure remove the folder and raise."""
     temporary.mkdir()
     try:
@@ -92,9 +96,21 @@ def _fill(temporary: Path, write: Callable[[Path], None]) -> None:
         (temporary / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
         for path in [*temporary.rglob("*"), temporary]:
             _flush(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if _tells_a_failed_write(error):
+            free = shutil.disk_usage(temporary.parent).free / 2**20
+            raise OSError(
+                f"{temporary.parent} cannot be written to; {free:.0f} MiB are free there"
+            ) from error
         raise
+
+
+def _tells_a_failed_write(error: BaseException) -> bool:
+    """torch and safetensors have errors of their own for what is an OSError elsewhere."""
+    if isinstance(error, SafetensorError):
+        return "I/O error" in str(error)
+    return isinstance(error, RuntimeError) and "inline_container" in str(error)
 
 
 def _prune(folder: Path, keep: int) -> None:
@@ -133,7 +149,9 @@ def _rename(source: Path, target: Path) -> None:
 
 def _flush(path: Path) -> None:
     """fsync a file or a folder: a rename may reach the disk before the data that it points to."""
-    handle = os.open(path, os.O_RDONLY)
+    if path.is_dir() and not _FOLDERS_FLUSH:
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes writable handles
     try:
         os.fsync(handle)
     finally:

@@ -1,15 +1,22 @@
 """What the frozen base says about a batch: noised latents and its own noise prediction, without gradients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mcm_core.base import Base, Embeddings
-from mcm_core.modulation import signal_and_noise, to_epsilon
+from mcm_core.schedule import moments
 from mcm_core.training.batches import Batch
 from mcm_core.training.cache import encode
-from mcm_core.training.objective import add_noise, allowed_timesteps, draw_timesteps, stratified, weights
+from mcm_core.training.objective import allowed_timesteps, draw_timesteps, weights
+
+
+def noise_of(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """(B, *shape) standard normal, each row from a seed of its own, so that it is the same in any batch."""
+    return torch.stack([torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
 
 TEXT_CACHE_BYTES = 2 * 2**30
 """Embeddings beyond this are made anew each time instead of being kept."""
@@ -43,15 +50,13 @@ class Frozen:
         """The batch at its noise levels. All randomness comes from the batch's seed, on the CPU."""
         device = self.base.device
         clean = batch.pictures.to(device) if batch.encoded else encode(self.base, batch.pictures)
-        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(batch.noise_seed)).to(device)
-        drawn = draw_timesteps(stratified(batch.moment, len(clean)), self.density, self.first, self.last)
-        sample = add_noise(clean, noise, self.abar[drawn].to(device))
+        noise = noise_of(batch.noise_seeds, clean.shape[1:]).to(device)
+        drawn = draw_timesteps(batch.moments, self.density, self.first, self.last)
         timesteps, weights = drawn.to(device), self.weights[drawn].to(device)
-        alpha, sigma = signal_and_noise(self.abar.to(device), timesteps)
-        output = self.base.predict(sample, timesteps, self._embedded(batch.texts))
-        scales = (alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1), self.base.prediction_type)
-        eps = to_epsilon(output, sample, *scales).clone()
-        return Noised(sample, noise, eps, timesteps, alpha, weights)
+        now = moments(self.abar.to(device), timesteps, self.base.prediction_type)
+        sample = now.noised(clean, noise)
+        eps = now.eps(self.base.predict(sample, timesteps, self._embedded(batch.texts)), sample).clone()
+        return Noised(sample, noise, eps, timesteps, torch.as_tensor(now.alpha).flatten(), weights)
 
     def _embedded(self, texts: tuple[str, ...]) -> Embeddings:
         return Embeddings.cat([self._embedding(text) for text in texts])

@@ -14,7 +14,7 @@ from mcm_core.training.batches import split
 from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs
 from mcm_core.training.data import Layout, Row, default_modalities, open_classes, open_rows
 from mcm_core.training.options import Options
-from mcm_core.training.run import DTYPES
+from mcm_core.training.precision import DTYPES, choose_precision
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Job:
 
     options: Options
     accelerator: Accelerator
+    precision: str
     base: Base
     layout: Layout
     rows: Sequence[Row]
@@ -46,7 +47,8 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     Raises:
         InputError: whatever is wrong with base, data or options.
     """
-    base = Base.from_pretrained(options.base, dtype=DTYPES[options.precision], device=accelerator.device)
+    precision = choose_precision(options.precision, accelerator.device)
+    base = Base.from_pretrained(options.base, dtype=DTYPES[precision], device=accelerator.device)
     base.unet.to(memory_format=torch.channels_last)
     layout = make_layout(options, base)
     rows = open_rows(options.data, layout, options.split)
@@ -54,7 +56,7 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     with accelerator.main_process_first():
         pairs = _pairs(options, base, layout, rows, name, accelerator.is_main_process)
     trained, held_out = split(len(rows), options.held_out, options.seed)
-    return Job(options, accelerator, base, layout, rows, pairs, name, trained, held_out)
+    return Job(options, accelerator, precision, base, layout, rows, pairs, name, trained, held_out)
 
 
 def make_layout(options: Options, base: Base) -> Layout:
@@ -131,12 +133,12 @@ def _encoder(options: Options, base: Base) -> Base:
 def summary(job: Job, modulator: Modulator) -> str:
     options, parameters = job.options, sum(one.numel() for one in modulator.parameters())
     named = ", ".join(f"{one.name} ({one.kind})" for one in job.layout.modalities)
-    batch = options.batch_size * job.accelerator.num_processes
+    batch = options.batch_size * options.accumulate * job.accelerator.num_processes
     epochs = options.steps * batch / len(job.trained)
     return "\n".join(
         [
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
-            f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {options.precision}",
+            f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {job.precision}",
             f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out; {named}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
             f"training   {options.steps} steps of {batch} pairs = {epochs:.1f} epochs, {options.optimiser}",

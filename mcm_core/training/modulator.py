@@ -4,12 +4,13 @@ The result in `--out` is a diffusers folder (config.json, safetensors) with a mo
 `checkpoints/`, `samples/` and `cache/` stand beside it. The same command goes on where a run was stopped.
 """
 
+import copy
 import json
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +22,25 @@ from torch.utils.data import DataLoader
 
 import mcm_core
 from mcm_core.drawing.conditions import InputError
+from mcm_core.modulator import Modulator
+from mcm_core.training import TrainingError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
 from mcm_core.training.card import Facts, machine, model_card
-from mcm_core.training.checkpoints import latest_checkpoint, replace_files, save_checkpoint
+from mcm_core.training.checkpoints import latest_checkpoint, replace_files
+from mcm_core.training.conditioned import Conditioned, held_out_losses, losses
 from mcm_core.training.data import read_pair
+from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
+from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import FREE_ON_RESUME, Options, parse
-from mcm_core.training.run import (
-    Run,
-    TrainingError,
-    averaged,
-    held_out_losses,
-    new_run,
-    read_state,
-    train_step,
-    write_state,
-)
 from mcm_core.training.sheet import sample_sheet
 from mcm_core.training.stopping import Stop
 
 CARD = "README.md"
 RECORD = "training.json"
 RESULT = ["config.json", "diffusion_pytorch_model.safetensors", RECORD, CARD]
+FP16_LOSS_SCALE = 2.0**12
 HELD_OUT_SAMPLES = 256  # noise draws behind a held-out loss
 SLOWEST_PREPARATION = timedelta(
     hours=24
@@ -75,17 +72,16 @@ def train(options: Options) -> int:
     job.say(summary(job, modulator))
     if options.dry_run:
         return 0
-    run = new_run(options, accelerator, modulator)
-    _resume(job, run)
+    training = _training(job, modulator)
+    _resume(job, training)
     frozen = Frozen(job.base, options.weighting, options.density, options.window)
-    with Stop() as stop:
-        _fit(job, run, frozen, stop)
-        _checkpoint(job, run)
-    if run.progress.step < options.steps:
-        job.say(f"Stopped at step {run.progress.step}. The same command goes on from there.")
+    with Stop(accelerator) as stop:
+        _fit(job, training, frozen, stop)
+    if training.progress.step < options.steps:
+        job.say(f"Stopped at step {training.progress.step}. The same command goes on from there.")
         return 128 + stop.signal
     if accelerator.is_main_process:
-        publish(job, run, frozen)
+        publish(job, training, frozen)
     accelerator.wait_for_everyone()
     return 0
 
@@ -99,30 +95,58 @@ def make_accelerator(options: Options) -> Accelerator:
 # -- the loop ----------------------------------------------------------------------------------------------
 
 
-def _fit(job: Job, run: Run, frozen: Frozen, stop: Stop) -> None:
-    """Train until the last step or until a signal asks to stop."""
-    options, progress = job.options, run.progress
-    batches = Batches(job.pairs, _plan(job))
-    steps = range(progress.step, options.steps)
-    loader = DataLoader(
-        batches, batch_size=None, sampler=steps, num_workers=options.workers, worker_init_fn=Stop.ignore
+def _training(job: Job, modulator: Modulator) -> Training[Modulator]:
+    """A training at step 0."""
+    options = job.options
+    modulator.to(job.accelerator.device, memory_format=torch.channels_last)
+    matrices = options.optimiser == "muon"
+    optimiser = Optimiser(modulator, options.lr, matrices=matrices, weight_decay=options.weight_decay)
+    schedule = Schedule(options.steps, options.warmup, cooldown=1.0)
+    scale = FP16_LOSS_SCALE if job.precision == "fp16" else 1.0
+    return Training(modulator, optimiser, schedule, options.ema, options.clip, Progress(loss_scale=scale))
+
+
+def _saving(job: Job, training: Training[Modulator]) -> Saving:
+    """`modulator/` in a checkpoint is the averaged modulator, usable as it is."""
+    steps, seconds = job.options.checkpoint_interval
+    return Saving(
+        job.out / "checkpoints",
+        steps,
+        seconds or 0.0,
+        job.options.keep,
+        lambda folder: training.average.save_pretrained(folder / "modulator"),
+        writes=job.accelerator.is_main_process,
     )
-    begun, saved, before = time.monotonic(), time.monotonic(), progress.seconds
-    for batch in loader:
-        loss = train_step(run, frozen, batch)
-        progress.seconds = before + time.monotonic() - begun
-        if progress.step % options.log_every == 0:
-            done = progress.step - steps.start
-            job.say(_progress_line(job, run, loss, done / (time.monotonic() - begun)))
-        if _checkpoint_due(options, progress.step, time.monotonic() - saved):
-            _checkpoint(job, run)
-            saved = time.monotonic()
-        if options.sample_every and (
-            progress.step % options.sample_every == 0 or progress.step == options.steps
-        ):
-            _samples(job, run, frozen)
-        if stop.asked(job.accelerator):
-            break
+
+
+def _fit(job: Job, training: Training[Modulator], frozen: Frozen, stop: Stop) -> None:
+    """Train until the last step or until a signal asks to stop."""
+    options = job.options
+    module = job.accelerator.prepare_model(Conditioned(training.network))
+    data = Batches(job.pairs, _plan(job))
+
+    def batches(steps: range) -> Iterator[list[Batch]]:
+        parts = range(steps.start * options.accumulate, steps.stop * options.accumulate)
+        loader = DataLoader(
+            data, batch_size=None, sampler=parts, num_workers=options.workers, worker_init_fn=Stop.ignore
+        )
+        rest = iter(loader)
+        return (list(islice(rest, options.accumulate)) for _ in steps)
+
+    def after(step: int) -> None:
+        if options.sample_every and (step % options.sample_every == 0 or step == options.steps):
+            _samples(job, training, frozen)
+
+    fit(
+        training,
+        batches,
+        lambda batch: losses(module, frozen, batch, job.precision),
+        _saving(job, training),
+        stop,
+        log_every=options.log_every,
+        say=job.say,
+        after=after,
+    )
 
 
 def _plan(job: Job) -> Plan:
@@ -134,45 +158,32 @@ def _plan(job: Job) -> Plan:
         job.options.seed,
         job.accelerator.process_index,
         job.accelerator.num_processes,
+        job.options.accumulate,
         job.options.rates,
     )
 
 
-def _progress_line(job: Job, run: Run, loss: float, steps_per_second: float) -> str:
-    options, progress = job.options, run.progress
-    left = timedelta(seconds=round((options.steps - progress.step) / steps_per_second))
-    rate = steps_per_second * options.batch_size * job.accelerator.num_processes
-    skipped = f"  skipped {progress.skipped}" if progress.skipped else ""
-    return (
-        f"step {progress.step}/{options.steps}  loss {loss:.5f}  averaged {progress.loss:.5f}  "
-        f"base alone {progress.plain:.5f}  {rate:.1f} samples/s  {left} left{skipped}"
-    )
-
-
-def _checkpoint_due(options: Options, step: int, seconds: float) -> bool:
-    every_steps, every_seconds = options.checkpoint_interval
-    if every_steps is not None:
-        return step % every_steps == 0
-    return every_seconds is not None and seconds >= every_seconds
-
-
-def _samples(job: Job, run: Run, frozen: Frozen) -> None:
+def _samples(job: Job, training: Training[Modulator], frozen: Frozen) -> None:
     """A sheet and the held-out loss, by the main process; the others go on and wait at the next step."""
     if not job.accelerator.is_main_process:
         return
     if job.held_out:
-        loss, plain = held_out_losses(run, frozen, _held_out_batches(job))
-        print(f"step {run.progress.step}  held-out loss {loss:.5f}  base alone {plain:.5f}", flush=True)
+        loss, plain = _held_out(job, training, frozen)
+        print(f"step {training.progress.step}  held-out loss {loss:.5f}  base alone {plain:.5f}", flush=True)
     shown = [read_pair(job.rows[index], job.layout) for index in _shown(job)]
     if shown:
-        sheet = sample_sheet(job.base, averaged(run), shown, job.options.seed)
+        sheet = sample_sheet(job.base, training.average, shown, job.options.seed)
         (job.out / "samples").mkdir(parents=True, exist_ok=True)
-        sheet.save(job.out / "samples" / f"step-{run.progress.step:08d}.png")
+        sheet.save(job.out / "samples" / f"step-{training.progress.step:08d}.png")
 
 
 def _shown(job: Job) -> tuple[int, ...]:
     """The pairs of a sample sheet: held-out ones first."""
     return (job.held_out + job.trained)[: job.options.samples]
+
+
+def _held_out(job: Job, training: Training[Modulator], frozen: Frozen) -> tuple[float, float]:
+    return held_out_losses(training.average, frozen, _held_out_batches(job), job.precision)
 
 
 def _held_out_batches(job: Job) -> list[Batch]:
@@ -186,13 +197,7 @@ def _held_out_batches(job: Job) -> list[Batch]:
 # -- saving and going on -----------------------------------------------------------------------------------
 
 
-def _checkpoint(job: Job, run: Run) -> None:
-    if job.accelerator.is_main_process:
-        folder, keep = job.out / "checkpoints", job.options.keep
-        save_checkpoint(folder, run.progress.step, lambda target: write_state(run, target), keep)
-
-
-def _resume(job: Job, run: Run) -> None:
+def _resume(job: Job, training: Training[Modulator]) -> None:
     """Load the newest whole checkpoint, if there is one, after a look at what it was trained with.
 
     Raises:
@@ -204,8 +209,8 @@ def _resume(job: Job, run: Run) -> None:
             replace_files(job.out, lambda folder: _write_record(folder, _record(job, None)))
         return
     _require_same(job)
-    read_state(run, newest)
-    job.say(f"Going on from step {run.progress.step}.")
+    training.load(newest)
+    job.say(f"Going on from step {training.progress.step}.")
 
 
 def _require_same(job: Job) -> None:
@@ -246,12 +251,11 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 # -- the result --------------------------------------------------------------------------------------------
 
 
-def publish(job: Job, run: Run, frozen: Frozen) -> None:
+def publish(job: Job, training: Training[Modulator], frozen: Frozen) -> None:
     """Write the averaged modulator with its card and record to the out folder, and push it where asked."""
-    held_out = held_out_losses(run, frozen, _held_out_batches(job)) if job.held_out else (None, None)
-    facts = _facts(job, run, *held_out)
-    modulator = averaged(run)
-    modulator = modulator.half() if job.options.half else modulator
+    held_out = _held_out(job, training, frozen) if job.held_out else (None, None)
+    facts = _facts(job, training.progress, *held_out)
+    modulator = copy.deepcopy(training.average).half() if job.options.half else training.average
 
     def write(folder: Path) -> None:
         modulator.save_pretrained(folder)
@@ -274,8 +278,7 @@ def push(folder: Path, repo: str, private: bool) -> None:
     )
 
 
-def _facts(job: Job, run: Run, loss: float | None, plain_loss: float | None) -> Facts:
-    progress = run.progress
+def _facts(job: Job, progress: Progress, loss: float | None, plain_loss: float | None) -> Facts:
     return Facts(
         pairs=len(job.trained),
         held_out=len(job.held_out),

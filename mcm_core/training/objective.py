@@ -12,11 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mcm_core.schedule import SMALLEST_ALPHA
+
 MIN_SNR_GAMMA = 5.0
 X0_CAP = 20.0
-SMALLEST_ABAR = 1e-3
-"""Timesteps with less signal than this are never drawn: at zero terminal SNR eps' says nothing about x_0."""
-
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "uniform": lambda abar: torch.ones_like(abar),
     "v": lambda abar: 1 / abar,
@@ -46,7 +45,7 @@ def allowed_timesteps(abar: Tensor, window: tuple[float, float] = (0.0, 1.0)) ->
     """
     total = len(abar)
     start, end = window
-    last = min(round((1 - start) * total), int((abar >= SMALLEST_ABAR).sum()))
+    last = min(round((1 - start) * total), int((abar >= SMALLEST_ALPHA**2).sum()))
     first = min(round((1 - end) * total), last - 1)
     return first, last
 
@@ -65,15 +64,9 @@ def stratified(u: float, count: int) -> Tensor:
     return (u + torch.arange(count, dtype=torch.float64) / count).remainder(1).float()
 
 
-def add_noise(x_0: Tensor, noise: Tensor, abar_t: Tensor) -> Tensor:
-    """x_t of the shape of x_0 (B, C, H, W), for abar_t (B,)."""
-    abar_t = abar_t.view(-1, 1, 1, 1)
-    return abar_t.sqrt() * x_0 + (1 - abar_t).sqrt() * noise
-
-
 def weights(weighting: str, abar: Tensor, density: str, first: int, last: int) -> Tensor:
     """w(t) (T,), scaled to the mean 1 over the drawn timesteps, so that losses and rates stay comparable."""
-    table = WEIGHTINGS[weighting](abar.clamp(min=SMALLEST_ABAR))
+    table = WEIGHTINGS[weighting](abar.clamp(min=SMALLEST_ALPHA**2))
     drawn = draw_timesteps(stratified(0.5 / 4096, 4096), density, first, last)
     return table / table[drawn.to(table.device)].mean()
 

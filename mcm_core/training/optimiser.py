@@ -9,8 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mcm_core.drawing.conditions import InputError
-
 LAYERS = (nn.Linear, nn.Conv2d)
 
 
@@ -29,8 +27,8 @@ class Optimiser:
             )
         adamw = torch.optim.AdamW(rest, lr, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True)
         self.optimisers: dict[str, torch.optim.Optimizer] = {"adamw": adamw}
-        if matrices:
-            self.optimisers["muon"] = _muon([matrix for _, matrix in self.pairs], lr, weight_decay)
+        if hidden:
+            self.optimisers["muon"] = Muon([matrix for _, matrix in self.pairs], lr, weight_decay)
 
     def step(self, scale: float) -> None:
         """One update with lr * scale; gradients are dropped afterwards."""
@@ -52,10 +50,33 @@ class Optimiser:
             optimiser.load_state_dict(state[name])
 
 
-def _muon(matrices: list[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    if not hasattr(torch.optim, "Muon"):
-        raise InputError("Training the autoencoder needs torch 2.9 or newer (for torch.optim.Muon).")
-    return torch.optim.Muon(matrices, lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised. In float32: torch's own works in bfloat16, which most CPUs only emulate."""
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is None:
+                    continue
+                momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - group["momentum"])
+                update = orthogonal(matrix.grad.lerp(momentum, group["momentum"]))
+                rate = group["lr"] * 0.2 * max(matrix.shape) ** 0.5  # moves as far as AdamW would
+                matrix.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=rate)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """Nearly the orthogonal matrix next to it: five Newton-Schulz steps (Jordan 2024)."""
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide / wide.norm().clamp(min=1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
 
 
 def _hidden(module: nn.Module) -> list[nn.Parameter]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from mcm_core.drawing.conditions import LABELS, InputError, Modality
 from mcm_core.modulator import PRESETS
-from mcm_core.training.freehand import Rates
+from mcm_core.training.dropout import Rates
 from mcm_core.training.objective import DENSITIES, WEIGHTINGS
+from mcm_core.training.precision import AUTO, PRECISIONS
 
-PRECISIONS = ("bf16", "fp32", "fp16")
 OPTIMISERS = ("adamw", "muon")
 FREE_ON_RESUME = (
     "steps",
@@ -50,13 +50,14 @@ class Options:
     init: str | None = None
     steps: int = 20_000
     batch_size: int = 32
+    accumulate: int = 1
     lr: float = 5e-4
     warmup: int = 200
     weight_decay: float = 0.01
     optimiser: str = "adamw"
     clip: float = 1.0
     ema: float = 0.999
-    precision: str = "bf16"
+    precision: str = AUTO
     weighting: str = "uniform"
     density: str = "uniform"
     window: tuple[float, float] = (0.0, 1.0)
@@ -215,14 +216,19 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
 def _add_running(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("running")
     group.add_argument("--steps", type=int, help="steps in all")
-    group.add_argument("--batch-size", type=int, help="pairs per step and process")
+    group.add_argument("--batch-size", type=int, help="pairs per process that are computed at once")
+    group.add_argument("--accumulate", type=int, help="so many batches make one step")
     group.add_argument("--lr", type=float, help="learning rate after warm-up; a cosine takes it to 0")
     group.add_argument("--warmup", type=int, help="steps of linear warm-up")
     group.add_argument("--weight-decay", type=float)
     group.add_argument("--optimiser", choices=OPTIMISERS)
     group.add_argument("--clip", type=float, help="largest norm of the gradient")
     group.add_argument("--ema", type=float, help="decay of the averaged weights, which are the result")
-    group.add_argument("--precision", choices=PRECISIONS)
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="auto: bf16 where the device multiplies matrices in it, else fp32",
+    )
     group.add_argument("--seed", type=int)
     group.add_argument(
         "--cpu", action="store_true", help="train on the CPU even where there is an accelerator"
@@ -245,7 +251,7 @@ def _modality(text: str) -> Modality:
 
 
 def _check(options: Options) -> None:
-    for name in ("steps", "batch_size", "log_every", "keep"):
+    for name in ("steps", "batch_size", "accumulate", "log_every", "keep"):
         _require(getattr(options, name) >= 1, name, "at least 1")
     for name in ("warmup", "held_out", "sample_every", "samples", "workers", "seed", "weight_decay"):
         _require(getattr(options, name) >= 0, name, "at least 0")

@@ -6,9 +6,8 @@ import numpy as np
 from PIL import Image
 
 from mcm_core.base import Base
-from mcm_core.drawing.conditions import SKETCH, Conditions, LabelClass, Modality
-from mcm_core.drawing.palette import palette_picture
-from mcm_core.drawing.sketches import sketch_picture
+from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.palette import map_picture
 from mcm_core.modulator import Modulator
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import MAX_PROMPT, Request
@@ -22,16 +21,6 @@ def sample_sheet(base: Base, modulator: Modulator, pairs: Sequence[Pair], seed: 
     pipeline = MCMPipeline(base, modulator)
     rows = [_row(pipeline, modulator, pair, seed + index) for index, pair in enumerate(pairs)]
     return Image.fromarray(_joined([_joined(row, axis=1) for row in rows], axis=0))
-
-
-def drawing_picture(one: Modality, drawn: np.ndarray, classes: Sequence[LabelClass]) -> np.ndarray:
-    """A map as people see it, (H, W, 3) uint8: the classes' colours, dark strokes, or grey planes."""
-    if one.kind == "labels":
-        rgba = palette_picture(drawn, classes).astype(np.float32)
-        return (rgba[..., :3] * rgba[..., 3:] / 255 + 255 - rgba[..., 3:]).astype(np.uint8)
-    if one.name == SKETCH:
-        return sketch_picture(drawn)
-    return drawn if drawn.ndim == 3 else np.repeat(drawn[..., None], 3, axis=2)
 
 
 def _row(pipeline: MCMPipeline, modulator: Modulator, pair: Pair, seed: int) -> list[np.ndarray]:
@@ -49,8 +38,10 @@ def _row(pipeline: MCMPipeline, modulator: Modulator, pair: Pair, seed: int) -> 
     result = pipeline(request)
     blank = np.full_like(pair.picture, 255)
     drawings = [
-        drawing_picture(one, pair.maps[one.name], modulator.classes) if one.name in pair.maps else blank
-        for one in modulator.modalities
+        map_picture(modality.name, pair.maps[modality.name], modulator.classes)
+        if modality.name in pair.maps
+        else blank
+        for modality in modulator.modalities
     ]
     plain = result.images if result.plain_images is None else result.plain_images
     return [pair.picture, *drawings, plain[0], result.images[0]]

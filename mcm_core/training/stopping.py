@@ -16,6 +16,9 @@ class Stop:
     signal = 0
     """The number of the signal that came, 0 where none did."""
 
+    def __init__(self, accelerator: Accelerator | None = None) -> None:
+        self.accelerator = accelerator
+
     def __enter__(self) -> "Stop":
         self._before: dict[int, Any] = {}
         for number in SIGNALS:
@@ -31,11 +34,11 @@ class Stop:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def asked(self, accelerator: Accelerator) -> bool:
+    def asked(self) -> bool:
         """Whether any process was asked to stop; all give the same answer at the same step."""
-        if accelerator.num_processes > 1:
-            noted = torch.tensor([float(self.signal)], device=accelerator.device)
-            self.signal = int(accelerator.gather(noted).max())
+        if self.accelerator is not None and self.accelerator.num_processes > 1:
+            noted = torch.tensor([float(self.signal)], device=self.accelerator.device)
+            self.signal = int(self.accelerator.gather(noted).max())
         return self.signal != 0
 
     @staticmethod

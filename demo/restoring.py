@@ -1,9 +1,9 @@
-"""What brings something back: the gallery, pictures with their requests, uploads, examples, links."""
+"""Events that bring something onto the page: gallery, pictures with requests, uploads, examples, links."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +11,40 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from demo import views
-from demo.canvas import dropped_file
-from demo.examples import Example
-from demo.form import Updates, from_link
-from demo.models import Model, Models
-from demo.page import Page, about, kinds, map_thumbnails
-from demo.runs import Run
-from demo.strip import chosen
-from demo.telling import notice, told
-from mcm_core.drawing.conditions import Conditions, InputError, from_canvas, to_canvas
+from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.uploads import KINDS, from_map, from_upload
 from mcm_core.record import CHUNK, Record, from_json
-from mcm_core.request import DEFAULT_PLACEMENT, Request
+from mcm_core.request import DEFAULT_PLACEMENT, Resolved
+
+from . import views
+from .canvas import dropped_file
+from .errors import notice, readable
+from .examples import Example
+from .form import Updates, from_link
+from .models import Model, Models
+from .page import Page, about, kinds, map_thumbnails
+from .runs import Run
+from .strip import chosen
+from .visit import Shown
 
 Values = Mapping[Any, Any]
 
 
-class Keeping:
+class Restoring:
     """Handlers; values come and go by component."""
 
     def __init__(self, page: Page, models: Models, examples: list[Example]) -> None:
         self.page, self.models, self.examples = page, models, examples
 
     def choose_model(self, values: Values) -> Updates:
-        with told():
+        with readable():
             model = self.models[values[self.page.model]]
-            notice(model.notes)
+            notice(model.pipeline.notes)
             return self._adapted(model)
 
     def choose_example(self, values: Values, event: gr.EventData) -> Updates:
-        with told():
+        with readable():
             model = self.models[values[self.page.model]]
             fitting = [example for example in self.examples if example.fits(model.classes)]
             example = fitting[chosen(event, len(fitting))]
@@ -51,28 +53,27 @@ class Keeping:
 
     def choose_kept(self, values: Values, event: gr.EventData) -> Updates:
         """A picture of the gallery, and everything as it was for it."""
-        with told():
+        with readable():
             visit = values[self.page.visit]
             kept = visit.kept[chosen(event, len(visit.kept))]
             view = {**kept.view, "run": Run().number}
-            return self._restored(values, self.models[kept.model], kept.request, view)
+            return self._restored(values, Shown(kept.model, kept.request, view))
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
-        with told():
+        with readable():
             visit = values[self.page.visit]
             names = list(visit.further.maps)
-            gone = names[chosen(event, len(names))]
-            maps = {name: drawn for name, drawn in visit.further.maps.items() if name != gone}
-            return self._with_maps(visit, Conditions(maps))
+            names.pop(chosen(event, len(names)))
+            return self._with_maps(visit, visit.further.only(names))
 
     def upload(self, values: Values) -> Updates:
-        with told():
+        with readable():
             path = values[self.page.upload]
             return self._opened(values, Path(path)) if path else {self.page.upload: None}
 
     def drop(self, values: Values, event: gr.EventData) -> Updates:
-        with told():
+        with readable():
             return self._opened(values, dropped_file(event))
 
     def load(self, request: gr.Request) -> Updates:
@@ -92,11 +93,11 @@ class Keeping:
 
     def _recorded(self, values: Values, record: Record, pixels: np.ndarray) -> Updates:
         model = self._maker(record, self.models[values[self.page.model]])
-        request = model.checked(record.request)
+        request = model.resolved(record.request)
         notes = list(record.origin.differences(model.origin)) if record.origin else []
         notice(f"It will not be quite the same picture: {note}." for note in notes + lost(request, model))
         view = views.of_file(Run().number, model, request, pixels)
-        return {**self._restored(values, model, request, view), self.page.upload: None}
+        return {**self._restored(values, Shown(model.name, request, view)), self.page.upload: None}
 
     def _maker(self, record: Record, otherwise: Model) -> Model:
         """The model that made a picture, where it is here."""
@@ -105,25 +106,21 @@ class Keeping:
                 return model
         return otherwise
 
-    def _restored(self, values: Values, model: Model, request: Request, view: views.View) -> Updates:
-        page = self.page
-        conditions = request.conditions or Conditions()
-        names = [one.name for one in model.further if one.name in conditions.maps]
-        further = Conditions({name: conditions.maps[name] for name in names})
+    def _restored(self, values: Values, shown: Shown) -> Updates:
+        page, request, model = self.page, shown.request, self.models[shown.model]
         updates = self._adapted(model)
-        for field, value in page.form.restored(request).items():
+        for field, value in {**page.form.restored(request), page.canvas: request.conditions}.items():
             updates[field] = {**updates.get(field, gr.update()), "value": value}
-        value = to_canvas(conditions, model.size)
-        updates[page.canvas] = {**updates[page.canvas], "value": value}
-        visit = values[page.visit].showing(model, request, view)
-        return {**updates, page.model: model.name, page.viewer: view, **self._with_maps(visit, further)}
+        further = request.conditions.only(modality.name for modality in model.further)
+        visit = replace(values[page.visit], shown=shown)
+        return {**updates, page.model: model.name, page.viewer: shown.view, **self._with_maps(visit, further)}
 
     def _adapted(self, model: Model) -> Updates:
         """The page for another model."""
         page = self.page
         height, width = model.size
         canvas = gr.update(
-            classes=[{"name": one.name, "color": one.color} for one in model.classes],
+            classes=[asdict(label_class) for label_class in model.classes],
             layers=list(model.layers),
             width=width,
             height=height,
@@ -140,7 +137,7 @@ class Keeping:
     def _drawn(self, values: Values, image: Image.Image) -> Updates:
         page = self.page
         model, kind = self.models[values[page.model]], values[page.kind]
-        further = {one.name: one for one in model.further}
+        further = {modality.name: modality for modality in model.further}
         if kind in further:
             read = from_map(image, kind, further[kind].channels)
             visit = values[page.visit]
@@ -152,8 +149,7 @@ class Keeping:
         if left_out:
             raise InputError(f"This model takes no {left_out[0]}. Load another kind of picture.")
         notice(read.notes)
-        present = from_canvas(values[page.canvas], model.classes) if values[page.canvas] else Conditions()
-        return {page.canvas: to_canvas(present.joined(read).resized(model.size), model.size)}
+        return {page.canvas: values[page.canvas].joined(read).resized(model.size)}
 
     def _with_maps(self, visit: Any, further: Conditions) -> Updates:
         page = self.page
@@ -163,11 +159,11 @@ class Keeping:
         return {page.visit: replace(visit, further=further), **box, **strip}
 
 
-def lost(request: Request, model: Model) -> list[str]:
+def lost(request: Resolved, model: Model) -> list[str]:
     """For people: what of a request the page has no field for."""
-    told = []
+    notes = []
     if (request.height, request.width) != model.size:
-        told.append(f"it was painted at {request.width} x {request.height} pixels")
+        notes.append(f"it was painted at {request.width} x {request.height} pixels")
     if request.placement != DEFAULT_PLACEMENT:
-        told.append(f"it was painted with the placement {request.placement!r}")
-    return told
+        notes.append(f"it was painted with the placement {request.placement!r}")
+    return notes

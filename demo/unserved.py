@@ -1,4 +1,4 @@
-"""Closes what Gradio serves of its own accord and this page does not want to show."""
+"""Pages that Gradio serves by itself and that this program does not want to serve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 PAGES = ("/openapi.json",)
 
 
-class Closed:
+class Unserved:
     """ASGI middleware: 404 for `PAGES`, under whatever prefix."""
 
     def __init__(self, app: Any) -> None:

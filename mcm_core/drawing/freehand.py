@@ -1,10 +1,8 @@
-"""From exact maps to what a person would draw: unpainted regions, missing and wobbling strokes, any subset.
+"""From exact maps to what a person would draw: unpainted regions, missing and wobbling strokes.
 
 All functions take a numpy generator and uint8 maps of shape (H, W), never change their input, and take well
 below a millisecond at 256 x 256.
 """
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,36 +11,6 @@ from mcm_core.drawing.conditions import STROKE, VOID
 
 WOBBLE_CELLS = 6  # random displacements across the picture; a smooth field goes through them
 WOBBLE = 0.015  # of the picture's side, standard deviation
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How often what happens to a training pair.
-
-    Modality dropout is that of Uni-ControlNet (Zhao et al. 2023, section 4.1): all kept, all dropped, or each
-    dropped by itself, but at least one kept in this last case. `text` is classifier-free guidance's dropout.
-    """
-
-    keep_all: float = 0.1
-    drop_all: float = 0.1
-    drop_each: float = 0.5
-    text: float = 0.1
-    void: float = 0.3
-    freehand: float = 0.5
-    flip: float = 0.5
-
-
-def kept_modalities(available: np.ndarray, rates: Rates, random: np.random.Generator) -> np.ndarray:
-    """Which modalities a sample sees, (M,) bool, out of the `available` ones (M,) bool."""
-    case = random.random()
-    if case < rates.drop_all or not available.any():
-        return np.zeros_like(available)
-    if case < rates.drop_all + rates.keep_all:
-        return available.copy()
-    kept = available & (random.random(len(available)) >= rates.drop_each)
-    if not kept.any():
-        kept[random.choice(np.flatnonzero(available))] = True
-    return kept
 
 
 def unpaint(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def message(error: Exception) -> str:
-    """What to tell about an error. Those that nobody foresaw go to the log."""
+    """What people read of an error. One that nobody foresaw goes to the log."""
     if isinstance(error, InputError | EngineError):
         return str(error)
     log.error("An event failed", exc_info=error)
@@ -26,8 +26,8 @@ def message(error: Exception) -> str:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Every error inside becomes a `gr.Error`."""
+def readable() -> Iterator[None]:
+    """Every error inside becomes a `gr.Error` that people can read."""
     try:
         yield
     except gr.Error:

@@ -1,0 +1,76 @@
+"""On which device and in which precision models run: by name, or what suits this machine."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from mcm_core.drawing.conditions import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def choose_device(name: torch.device | str | None) -> torch.device:
+    """A device by its name; None for CUDA or else mps where there is one, otherwise the CPU.
+
+    Raises:
+        InputError: there is no such device on this machine.
+    """
+    import torch
+
+    if not name:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"There is no device {str(name)!r:.40} here. Leave it out, or take cpu.") from error
+    return device
+
+
+def is_here(name: str) -> bool:
+    """Whether this machine has a device of that name."""
+    try:
+        return bool(choose_device(name))
+    except InputError:
+        return False
+
+
+def choose_dtype(name: torch.dtype | str | None, device: torch.device) -> torch.dtype:
+    """A precision by its name, one of `DTYPES`; None for what is quick on the device and safe.
+
+    That is float16 on CUDA, float32 on mps, and on a CPU bfloat16 where it can multiply matrices of them,
+    float32 elsewhere.
+
+    Raises:
+        InputError: another name.
+    """
+    import torch
+
+    if isinstance(name, torch.dtype):
+        return name
+    if name is None:
+        quick = {"cuda": "float16", "cpu": "bfloat16" if multiplies_bfloat16() else "float32"}
+        name = quick.get(device.type, "float32")
+    if name not in DTYPES:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}.")
+    return getattr(torch, name)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself: by AMX, AVX512-BF16 or ARM's BFMMLA.
+
+    Elsewhere torch emulates it, many times slower than float32. What torch says of the processor has no
+    public name, so that a version which does not say it means no.
+    """
+    import torch
+
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        answers = [getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)]
+    else:
+        names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        answers = [getattr(torch.cpu, name, None) for name in names]
+    return any(answer is not None and bool(answer()) for answer in answers)

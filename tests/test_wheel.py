@@ -135,8 +135,8 @@ def test_it_serves_the_page_with_scripts_styles_and_examples(programs: Path, tmp
         config = httpx.get(f"{address}config", timeout=PATIENCE_S).json()
         properties = [component["props"] for component in config["components"]]
         scripts = [values.get("js_on_load") for values in properties]
-        assert canvas.script() in scripts
-        assert viewer.script() in scripts
+        assert bundle(canvas.Canvas.folder / "main.js") in scripts
+        assert bundle(viewer.Viewer.folder / "main.js") in scripts
         assert theme.CSS in config["css"]
         assert "Start from: Winter boat" in str(properties)
         program.send_signal(signal.SIGTERM)

@@ -21,6 +21,7 @@ from PIL import Image
 
 import mcm_core
 from demo import canvas, theme, viewer
+from demo.component import bundle
 from mcm_core.__main__ import COMMANDS
 from mcm_core.record import read_png
 from tests.pages import PATIENCE_S

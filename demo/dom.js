@@ -28,15 +28,15 @@ export function slider(move, { value, ...attributes }) {
   return node;
 }
 
-/** Buttons of which one is pressed: choice("Mode", {side: "Side by side", ...}, "side", (mode) => ...) */
-export function choice(label, names, chosen, choose) {
+/** Buttons of which one is pressed, at first the first: choice("Mode", {side: "Side by side", ...}, (mode) => ...) */
+export function choice(label, names, choose) {
   const row = make("div", { class: "controls", role: "group", "aria-label": label });
   for (const [value, name] of Object.entries(names)) {
     const press = () => {
       for (const node of row.children) node.setAttribute("aria-pressed", String(node === pressed));
       choose(value);
     };
-    const pressed = button(name, press, { class: "act", "aria-pressed": String(value === chosen) });
+    const pressed = button(name, press, { class: "act", "aria-pressed": String(!row.firstChild) });
     row.append(pressed);
   }
   return row;

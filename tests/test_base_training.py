@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTokenizer
 
+from mcm_core import __main__ as command_line
 from mcm_core.drawing.conditions import InputError
 from mcm_core.landscapes import render
 from mcm_core.mini import autoencoder, base_card, latents
@@ -218,7 +219,7 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
             "down_block_types": ("DownEncoderBlock2D",) * 4,
             "up_block_types": ("UpDecoderBlock2D",) * 4,
         }
-        return AutoencoderKL(**levels, block_out_channels=(8,) * 4, norm_num_groups=4, latent_channels=4)
+        return AutoencoderKL(**levels, block_out_channels=(32,) * 4, norm_num_groups=4, latent_channels=4)
 
     monkeypatch.setattr(base_training, "build_unet", build_tiny_unet)
     monkeypatch.setattr(autoencoder, "build_autoencoder", build_tiny_autoencoder)
@@ -253,6 +254,18 @@ def test_a_stage_that_ended_goes_on_to_more_steps(tmp_path: Path, scenes: Path) 
 def test_a_stage_says_which_one_it_needs_first(tmp_path: Path, scenes: Path, stage: str, first: str) -> None:
     with pytest.raises(InputError, match=f"--stage {first} first"):
         train_base(scenes, tmp_path, "--stage", stage)
+
+
+def test_a_training_that_cannot_go_on_is_told_in_one_line(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise TrainingError("Try a lower --lr.")
+
+    monkeypatch.setattr(base_training, "train_autoencoder", fail)
+    argv = ["train-base", "--data", str(scenes), "--out", str(tmp_path), "--stage", "autoencoder"]
+    assert command_line.main(argv) == 1
+    assert capsys.readouterr().err.splitlines() == ["mcm: Try a lower --lr."]
 
 
 # -- latents -----------------------------------------------------------------------------------------------

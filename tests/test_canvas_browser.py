@@ -71,8 +71,10 @@ class Harness:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Harness, str]]:
-    harness = Harness()
-    with served(harness.app, css=PALETTE) as url:
+    """Handlers are given what the browser sent, with its revision, once it has passed as a drawing."""
+    harness, checked = Harness(), Canvas.preprocess
+    with pytest.MonkeyPatch.context() as patch, served(harness.app, css=PALETTE) as url:
+        patch.setattr(Canvas, "preprocess", lambda self, sent: sent if checked(self, sent) else None)
         yield harness, url
 
 

@@ -256,7 +256,7 @@ def test_the_slider_compares_with_the_same_noise_without_the_drawing(
     visitor.tab("Compare")
     wait_until(visitor.page, lambda: visitor.state() == "done" and visitor.in_viewer("img.plain").count())
     plain = visitor.file(visitor.in_viewer("img.plain").get_attribute("src") or "")
-    alone = MCMPipeline(models.default.base)(replace(modulated, conditions=None, strength={}, compare=False))
+    alone = MCMPipeline(models.default.base)(replace(modulated, conditions=Conditions(), strength={}, compare=False))
     np.testing.assert_array_equal(pixels(plain), alone.images[0])
     slider = visitor.in_viewer(".compare input[type=range]")
     slider.hover(trial=True)  # waits until it stands still

@@ -38,19 +38,14 @@ export function listenToPointers(stage, editor, hover) {
     for (const move of moves.length ? moves : [event]) editor.extend(stage.pointAt(move), pressure(move));
   });
 
-  const release = (finish) => (event) => {
+  const release = (event) => {
     if (event.pointerId !== active) return;
     active = null;
-    finish();
+    if (event.type === "pointerup") editor.end();
+    else editor.cancel();
   };
-  stage.root.addEventListener(
-    "pointerup",
-    release(() => editor.end()),
-  );
-  stage.root.addEventListener(
-    "pointercancel",
-    release(() => editor.cancel()),
-  );
+  stage.root.addEventListener("pointerup", release);
+  stage.root.addEventListener("pointercancel", release);
   stage.root.addEventListener("pointerleave", () => hover(null));
   stage.root.addEventListener("contextmenu", (event) => event.preventDefault());
 }

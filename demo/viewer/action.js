@@ -11,11 +11,10 @@ export class ActionPanel {
     this.part = "both";
     this.node = make("div", { class: "panel action" });
     this.heat = make("canvas", { class: "heat", role: "img" });
-    const switchTo = (part) => {
+    this.controls = choice("What to show", PARTS, (part) => {
       this.part = part;
       viewer.refresh();
-    };
-    this.controls = choice("What to show", PARTS, this.part, switchTo);
+    });
     this.below = make("div", { class: "steps" });
   }
 
@@ -24,11 +23,13 @@ export class ActionPanel {
     Object.assign(this, { run: view.run, selected, view, previews });
     const { steps, gamma, nu } = view.action;
     this.maps = { gamma: bytes(gamma[selected]), nu: bytes(nu[selected]) };
-    if (fresh) this.step = this.strongest();
+    this.strengths = this.means();
+    const top = Math.max(...this.strengths);
+    if (fresh) this.step = this.strengths.indexOf(top);
     this.background = picture(view.pictures[selected].file.url, "", { class: "whole dimmed" });
     this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""));
     const key = make("div", { class: "key" }, "noise", make("span", {}, "mean action at each step"), "picture");
-    this.below.replaceChildren(this.curve(steps), this.scrubber(steps), key);
+    this.below.replaceChildren(this.curve(Math.max(top, 1e-9)), this.scrubber(steps), key);
     this.goTo(this.step);
   }
 
@@ -41,21 +42,19 @@ export class ActionPanel {
     return Array.from(part("gamma"), (level, index) => level + nu[index]);
   }
 
-  mean(step) {
-    const levels = this.levels(step);
-    return levels.reduce((sum, level) => sum + level, 0) / levels.length;
-  }
-
-  strongest() {
-    const means = Array.from({ length: this.view.action.steps }, (_, step) => this.mean(step));
-    return means.indexOf(Math.max(...means));
+  /** The mean level of each step. */
+  means() {
+    return Array.from({ length: this.view.action.steps }, (_, step) => {
+      const levels = this.levels(step);
+      return levels.reduce((sum, level) => sum + level, 0) / levels.length;
+    });
   }
 
   goTo(step) {
     this.step = step;
     const { action } = this.view;
     paintHeat(this.heat, this.levels(step), action.width, action.height);
-    const percent = Math.round((100 * this.mean(step)) / 255);
+    const percent = Math.round((100 * this.strengths[step]) / 255);
     const told = `Step ${step + 1} of ${action.steps}: mean action ${percent} % of the strongest`;
     this.heat.setAttribute("aria-label", told);
     this.node.querySelector(".tag").textContent = `Step ${step + 1} of ${action.steps}`;
@@ -72,10 +71,8 @@ export class ActionPanel {
   }
 
   /** A bar for each step, as high as the modulator's mean action in it. */
-  curve(steps) {
-    const means = Array.from({ length: steps }, (_, step) => this.mean(step));
-    const top = Math.max(...means, 1e-9);
-    const bars = means.map((mean) => make("i", { "--share": mean / top }));
+  curve(top) {
+    const bars = this.strengths.map((strength) => make("i", { "--share": strength / top }));
     this.cursor = make("b", { class: "cursor" });
     return make("div", { class: "curve", "aria-hidden": "true" }, ...bars, this.cursor);
   }

@@ -10,11 +10,10 @@ export class ComparePanel {
     this.node = make("div", { class: "panel compare" });
     this.position = 50;
     this.mode = "slider";
-    const switchTo = (mode) => {
+    this.controls = choice("How to compare", { slider: "Slider", side: "Side by side" }, (mode) => {
       this.mode = mode;
       viewer.refresh();
-    };
-    this.controls = choice("How to compare", { slider: "Slider", side: "Side by side" }, this.mode, switchTo);
+    });
   }
 
   /** The plain picture as it forms. */

@@ -12,11 +12,10 @@ export class FollowedPanel {
   constructor(viewer) {
     this.over = "map";
     this.node = make("div", { class: "panel followed" });
-    const switchTo = (over) => {
+    this.controls = choice("What to draw over it", { map: "Map read again", misses: "Misses" }, (over) => {
       this.over = over;
       viewer.refresh();
-    };
-    this.controls = choice("What to draw over it", { map: "Map read again", misses: "Misses" }, this.over, switchTo);
+    });
     this.below = make("ul", { class: "shares" });
   }
 

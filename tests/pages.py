@@ -24,7 +24,7 @@ from mcm_core.request import Resolved
 from tests import tiny
 from tests.browser import served
 
-OPEN = 10**6
+OPEN = 10**4
 PATIENCE_S = 60.0
 """After so long a test fails for a state that never came; none of them goes on because time has passed."""
 SIZE = 64

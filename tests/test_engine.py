@@ -337,11 +337,9 @@ class TestDraining:
         assert pipeline.begun == [1]
 
     def test_what_does_not_end_in_time_is_stopped(self) -> None:
-        pipeline = Clockwork(threading.Semaphore(0))
-        engine = Engine(pipeline)
-        endless = InThread(engine, request(1, 10**6))
+        engine = Engine(Clockwork(threading.Semaphore(10**9)))
+        endless = InThread(engine, request(1, 10**9))
         until(lambda: engine.running == 1)
-        pipeline.gate.release(10**6)
         assert engine.drain(timeout_s=0.05, grace_s=PATIENCE_S) is True
         assert isinstance(endless.join().error, Cancelled)
 

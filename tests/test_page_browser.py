@@ -105,10 +105,17 @@ class Visitor(Drawer):
         if "open" not in (opener.get_attribute("class") or ""):
             opener.click()
         field = self.page.get_by_label(f"number input for {label}")
-        field.fill(value)
-        field.press("Tab")
         slider = self.page.get_by_label(f"range slider for {label}")
-        wait_until(self.page, lambda: field.input_value() == slider.input_value() == value)
+
+        def taken() -> bool:
+            """A field that is being mounted takes its old value once more: typed again, as a person would."""
+            if field.input_value() == slider.input_value() == value:
+                return True
+            field.fill(value)
+            field.press("Tab")
+            return False
+
+        wait_until(self.page, taken)
 
 
 def decoded(runs: str) -> np.ndarray:

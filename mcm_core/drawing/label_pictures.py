@@ -131,8 +131,9 @@ def id_plane(image: Image.Image) -> np.ndarray | None:
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image), nan=-1.0, posinf=-1.0, neginf=-1.0)
         return values.astype(np.int32) if np.array_equal(values, np.rint(values)) else None
+    alpha: np.ndarray | None
     if image.mode == "PA":
-        plane, alpha = (np.asarray(channel) for channel in (image.getchannel("P"), image.getchannel("A")))
+        plane, alpha = np.asarray(image.getchannel("P")), np.asarray(image.getchannel("A"))
     elif image.mode in ("LA", "La", "RGB", "RGBA", "RGBX"):
         planes = [np.asarray(image.getchannel(name)) for name in image.getbands()]
         plane, alpha = planes[0], planes[-1] if image.mode in ("LA", "La", "RGBA") else None
@@ -255,7 +256,7 @@ def _from_colors(image: Image.Image, classes: Sequence[LabelClass]) -> Condition
             f"{moved / painted:.0%} of the label map is in colours of no class. Use the classes' colours "
             f"({known}), ids, or the palette of {', '.join(p.title for p in palettes())}."
         )
-    notes = []
+    notes: list[str] = []
     if moved:
         notes.append(f"{moved} pixels were in a colour of no class and went to the nearest class.")
     blank = [_hex(shades.table[index]) for index in np.flatnonzero(void & (shades.counts > 0))]
@@ -279,10 +280,9 @@ def _assigned(shades: _Shades, table: np.ndarray, void: np.ndarray) -> tuple[np.
     close = (~void & (distances > EXACT))[shades.where] & ~unsure
     unsure &= ~shades.transparent
     even = unsure & (_gradient(shades.table[shades.where]) <= EVEN)
-    moved = cv2.dilate(
-        cv2.morphologyEx(even.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), SQUARE
-    )
-    is_soft = unsure.mean() > SOFT
+    patches = cv2.morphologyEx(even.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    moved = unsure & (cv2.dilate(patches, SQUARE) > 0)
+    is_soft = (unsure & ~moved).mean() > SOFT
     certain = np.where(unsure, 255, labels)
     unsure |= (labels != VOID) & ~_is_thick(certain, 5) if is_soft else close & ~_is_thick(certain, 3)
     if not unsure.any():
@@ -291,7 +291,7 @@ def _assigned(shades: _Shades, table: np.ndarray, void: np.ndarray) -> tuple[np.
     if void.any():
         by_id[VOID] = shades.table[np.argmax(np.where(void, shades.counts, -1))]
     labels[unsure] = _vote(labels, unsure, shades.table[shades.where[unsure]], by_id)
-    return labels, int((moved > 0)[unsure].sum())
+    return labels, int(moved.sum())
 
 
 def _vote(

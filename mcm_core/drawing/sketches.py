@@ -104,8 +104,8 @@ def opaque(rgba: Image.Image) -> np.ndarray:
 
 
 def _is_layer(rgba: Image.Image) -> bool:
-    low, high = rgba.getchannel("A").getextrema()
-    return bool(low > 0 and high - low < EVEN)
+    alpha = np.asarray(rgba.getchannel("A"))
+    return bool(alpha.min() > 0 and np.ptp(alpha) < EVEN)
 
 
 def _on_transparency(rgba: Image.Image) -> bool:

@@ -439,6 +439,14 @@ def plan(**changes: object) -> Plan:
     return Plan(**(settings | changes))  # type: ignore[arg-type]
 
 
+def test_one_of_several_captions_is_drawn_each_time(tmp_path: Path) -> None:
+    rows = open_rows(str(build_pairs(tmp_path, 2, text=["a pond", "a lake at noon"])), LAYOUT)
+    batches = Batches(file_pairs(rows, LAYOUT, True, silent), plan(indices=(0, 1), rates=EXACT))
+    drawn = [text for step in range(20) for text in batches[step].texts]
+    assert set(drawn) == {"a pond", "a lake at noon"}
+    assert 20 < drawn.count("a pond") < 60
+
+
 def test_an_epoch_over_two_ranks_sees_each_pair_once() -> None:
     plans = [plan(indices=tuple(range(100, 116)), rank=rank, processes=2) for rank in range(2)]
     for epoch in range(3):

@@ -67,7 +67,8 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     rows = open_rows(options.data, layout, options.split)
     out = Path(options.out)
     with accelerator.main_process_first():
-        name = fingerprint(rows, layout, base, None if options.dry_run else out / "cache" / "known.json")
+        stores = options.cache_latents and not options.dry_run
+        name = fingerprint(rows, layout, base, out / "cache" / "known.json" if stores else None)
         pairs = _pairs(options, base, layout, rows, name, accelerator.is_main_process)
     _check_drawings(pairs, layout)
     if accelerator.is_main_process and not options.dry_run:
@@ -176,6 +177,7 @@ def summary(job: Job, modulator: Modulator) -> str:
     options, parameters = job.options, sum(one.numel() for one in modulator.parameters())
     counts = job.pairs.available.sum(axis=0).tolist()
     named = ", ".join(f"{n} with {kind.name}" for kind, n in zip(job.layout.modalities, counts, strict=True))
+    shown = "" if options.dry_run else f"; see {job.out / 'understood.png'}"
     captioned = sum(bool(captions) for captions in job.pairs.captions)
     batch = options.batch_size * options.accumulate * job.accelerator.num_processes
     epochs = options.steps * batch / len(job.trained)
@@ -184,7 +186,7 @@ def summary(job: Job, modulator: Modulator) -> str:
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
             f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {job.precision}",
             f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out",
-            f"drawings   {named}, {captioned} with a caption; see {job.out / 'understood.png'}",
+            f"drawings   {named}, {captioned} with a caption{shown}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
             f"training   {options.steps} steps of {batch} pairs = {epochs:.1f} epochs, {options.optimiser}",
         ]

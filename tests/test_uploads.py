@@ -295,6 +295,37 @@ class TestRefusals:
         assert int(kilobytes) < 100_000
         assert "50 million pixels" in message
 
+    @pytest.mark.parametrize(
+        ("mode", "side", "form", "kind"),
+        [
+            ("I;16", 7000, "PNG", "sketch"),
+            ("I;16", 7000, "PNG", "labels"),
+            ("P", 7000, "PNG", "auto"),
+            ("RGB", 6000, "PNG", "auto"),
+            ("RGB", 7000, "JPEG", "photo"),
+        ],
+    )
+    def test_a_large_upload_costs_less_than_200_mb(
+        self, tmp_path: Path, mode: str, side: int, form: str, kind: str
+    ) -> None:
+        path = tmp_path / "large"
+        Image.new(mode, (side, side)).save(path, form)
+        program = (
+            "import resource, sys\n"
+            "from mcm_core.drawing.conditions import LabelClass\n"
+            "from mcm_core.drawing.picture_files import open_picture\n"
+            "from mcm_core.drawing.uploads import Reading, from_upload\n"
+            "from PIL import Image, ImageCms\n"
+            "classes = (LabelClass('sky', '#8ec1ef'),)\n"
+            "from_upload(Image.new('RGB', (64, 64)), classes, Reading(sys.argv[2]))\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "before = peak()\n"
+            "from_upload(open_picture(sys.argv[1]), classes, Reading(sys.argv[2]), (256, 256))\n"
+            "print(peak() - before)\n"
+        )
+        kilobytes = subprocess.check_output([sys.executable, "-c", program, str(path), kind], text=True)
+        assert int(kilobytes) < 200_000, kilobytes
+
 
 class TestPalette:
     @given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 4)))

@@ -50,7 +50,7 @@ def open_picture(source: bytes | str | Path) -> Image.Image:
     with image:
         check_size(image.size)
         try:
-            image.draft(None, (2 * MAX_SIDE, 2 * MAX_SIDE))  # of JPEG alone: no smaller than this
+            image.draft(None, (MAX_SIDE, MAX_SIDE))  # of JPEG alone: no smaller than this
             _check_memory(image)
             image.load()
             lossy = {LOSSY: True} if image.format == "JPEG" else {}

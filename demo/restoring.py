@@ -13,7 +13,7 @@ from PIL import Image
 
 from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.drawing.picture_files import open_picture, to_rgb
-from mcm_core.drawing.uploads import KINDS, from_map, from_upload
+from mcm_core.drawing.uploads import Reading, fitted, from_map, from_upload
 from mcm_core.record import CHUNK, Record, from_json
 from mcm_core.request import DEFAULT_PLACEMENT, Resolved
 
@@ -139,10 +139,10 @@ class Restoring:
         model, kind = self.models[values[page.model]], values[page.kind]
         further = {modality.name: modality for modality in model.further}
         if kind in further:
-            read = from_map(image, kind, further[kind].channels)
+            read = fitted(from_map(image, kind, further[kind].channels), model.size, values[page.fit])
             visit = values[page.visit]
             return self._with_maps(visit, Conditions({**visit.further.maps, **read.maps}))
-        read = from_upload(image, model.classes, kind if kind in KINDS else "auto", model.size)
+        read = from_upload(image, model.classes, _reading(kind, values[page.fit]), model.size)
         if not read.maps:
             raise InputError("Nothing to draw was found in this picture. Say what it is beside the button.")
         left_out = [name for name in read.maps if name not in model.layers]
@@ -157,6 +157,11 @@ class Restoring:
         box = {page.maps_box: gr.update(visible=bool(shown))} if page.maps_box is not None else {}
         strip = {page.maps: shown} if page.maps is not None else {}
         return {page.visit: replace(visit, further=further), **box, **strip}
+
+
+def _reading(kind: str, fit: str) -> Reading:
+    """How the page's menus ask for a picture to be read."""
+    return Reading("labels", fit, zero_based=True) if kind == "labels from 0" else Reading(kind, fit)
 
 
 def lost(request: Resolved, model: Model) -> list[str]:

@@ -220,9 +220,9 @@ def test_a_canvas_value_that_does_not_add_up_is_refused(client: Client, change: 
 
 def test_unknown_colours_go_to_the_nearest_class_and_are_counted(client: Client, tmp_path: Path) -> None:
     painted = np.asarray(picture()).copy()
-    painted[:2] += 9
+    painted[:8] = (0x6A, 0xC1, 0x4C)
     _, _, details = generate(client, label_map=saved(tmp_path, Image.fromarray(painted)))
-    assert details["notes"] == ["128 pixels had no class's exact colour and went to the nearest class."]
+    assert details["notes"] == ["512 pixels were in a colour of no class and went to the nearest class."]
 
 
 # -- numbers, text, arguments ------------------------------------------------------------------------------

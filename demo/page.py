@@ -103,7 +103,7 @@ def _ask(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
             prompt = prompt_field(model)
             live = gr.Checkbox(False, label="Live", elem_id="live", container=False)
             go = gr.Button("Generate", variant="primary", elem_id="go")
-            stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
+            stop = gr.Button("Stop", variant="stop", elem_id="stop")
         styles = style_field(model)
     return {"prompt": prompt, "styles": styles}, {"go": go, "stop": stop, "live": live}
 

@@ -56,7 +56,7 @@ class Restoring:
         with readable():
             visit = values[self.page.visit]
             kept = visit.kept[chosen(event, len(visit.kept))]
-            view = {**kept.view, "run": Run().number}
+            view = views.again(kept.view, Run())
             return self._restored(values, Shown(kept.model, kept.request, view))
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
@@ -96,7 +96,7 @@ class Restoring:
         request = model.resolved(record.request)
         notes = list(record.origin.differences(model.origin)) if record.origin else []
         notice(f"It will not be quite the same picture: {note}." for note in notes + lost(request, model))
-        view = views.of_file(Run().number, model, request, pixels)
+        view = views.of_file(Run(), model, request, pixels)
         return {**self._restored(values, Shown(model.name, request, view)), self.page.upload: None}
 
     def _maker(self, record: Record, otherwise: Model) -> Model:

@@ -107,10 +107,11 @@ def called(url: str, data: list[Any]) -> tuple[str, Any]:
 NAMES = (
     "prompt", "label_map", "sketch", "drawing", "negative_prompt", "steps", "guidance_scale", "seed",
     "scheduler", "strength", "start", "end", "placement", "compare", "width", "height", "model",
+    "fit", "zero_based",
 )  # fmt: skip
 GOOD: dict[str, Any] = {
     **dict.fromkeys(NAMES), "prompt": "", "negative_prompt": "", "steps": 1, "seed": 7, "strength": {},
-    "start": 0, "end": 1, "placement": "both", "compare": False,
+    "start": 0, "end": 1, "placement": "both", "compare": False, "fit": "crop", "zero_based": False,
 }  # fmt: skip
 
 

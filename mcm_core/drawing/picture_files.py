@@ -7,6 +7,7 @@ opened (no EPS, no PDF). Every mode that Pillow knows becomes 8-bit RGB.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,12 @@ DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _UNREADABLE = "could not be read as a picture: it is damaged or of another kind. Save it as PNG or JPEG."
 
 
-def open_picture(source: bytes | str | Path) -> Image.Image:
+def open_picture(
+    source: bytes | str | Path, judge: Callable[[Image.Image], object] | None = None
+) -> Image.Image:
     """The first frame of a picture, decoded, from its bytes or its path.
+
+    `judge` sees the header (size and text, no pixels) and may refuse the picture before it is decoded.
 
     Raises:
         InputError: no such file, not a picture, truncated, or a size that `check_size` refuses.
@@ -42,6 +47,8 @@ def open_picture(source: bytes | str | Path) -> Image.Image:
         raise InputError(f"{name} {_UNREADABLE}") from error
     with image:
         check_size(image.size)
+        if judge is not None:
+            judge(image)
         try:
             image.load()
             return image.copy() if getattr(image, "n_frames", 1) > 1 else image  # frames need the open file

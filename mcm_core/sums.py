@@ -1,4 +1,4 @@
-"""SHA-256 of a model's files beside them, in the format of `sha256sum`: weights load with a flipped bit too."""
+"""SHA-256 of a model's files beside them, as `sha256sum` writes it: weights load with a flipped bit too."""
 
 from __future__ import annotations
 

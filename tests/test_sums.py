@@ -1,4 +1,4 @@
-"""The sums beside a model tell every flipped bit, changed configuration and missing file when it is opened."""
+"""Sums beside a model tell each flipped bit, changed configuration and missing file when it is opened."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcm_core import Base, Modulator
+from mcm_core.__main__ import WRONG, main
 from mcm_core.drawing.conditions import InputError
 from mcm_core.models import BASE, MODULATOR, shipped
 from mcm_core.sums import SUMS, check_sums, write_sums
@@ -77,3 +78,27 @@ def test_damaged_sums_are_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / SUMS).write_text(line + "\n")
     with pytest.raises(InputError, match="is no sum"):
         check_sums(tmp_path)
+
+
+def test_doctor_says_what_it_checked(modulator: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--model", str(modulator)]) == 0
+    told = capsys.readouterr().out
+    assert "2 files are as SHA256SUMS says" in told
+    assert "opens as a modulator of" in told
+
+
+def test_doctor_names_the_damaged_file(modulator: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flip_a_bit(next(modulator.glob("*.safetensors")))
+    assert main(["doctor", "--model", str(modulator)]) == WRONG
+    assert "diffusion_pytorch_model.safetensors is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"base": "mini"}, {"base": {"fingerprint": 7}}, {"latent_scaling": "1"}, {"downscale": None}],
+)
+def test_a_tampered_configuration_is_one_line(modulator: Path, changes: dict[str, object]) -> None:
+    model = Modulator.from_pretrained(modulator)
+    model.register_to_config(**changes)
+    with pytest.raises(InputError, match=r"config\.json is damaged"):
+        Base.from_pretrained(shipped(BASE)).identity.check(model)

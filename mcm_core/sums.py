@@ -49,7 +49,7 @@ def check_sums(folder: Path, large: bool = False) -> list[str]:
             continue
         if sha256(file) != wanted:
             raise InputError(
-                f"{file} is damaged or was changed: it is not the file that {SUMS} names. Copy or download it "
+                f"{file} is damaged or was changed: it is not what {SUMS} names. Copy or download it "
                 f"again; if you changed it on purpose, delete {SUMS} beside it."
             )
         checked.append(name)

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from mcm_core.drawing.conditions import Conditions, InputError
-from mcm_core.drawing.picture_files import open_picture, to_rgb
+from mcm_core.drawing.picture_files import to_rgb
 from mcm_core.drawing.uploads import Reading, fitted, from_map, from_upload
-from mcm_core.record import CHUNK, Record, from_json
+from mcm_core.record import CHANGED, Record, open_recorded
 from mcm_core.request import DEFAULT_PLACEMENT, Resolved
 
 from . import views
@@ -85,10 +85,10 @@ class Restoring:
 
     def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other becomes a drawing."""
-        image = open_picture(path)
-        text = getattr(image, "text", {}).get(CHUNK)
-        if text is not None:
-            return self._recorded(values, from_json(text), to_rgb(image))
+        here = self.models[values[self.page.model]]
+        image, record = open_recorded(path, lambda record: self._maker(record, here).resolved(record.request))
+        if record is not None:
+            return self._recorded(values, record, to_rgb(image))
         return {**self._drawn(values, image), self.page.upload: None}
 
     def _recorded(self, values: Values, record: Record, pixels: np.ndarray) -> Updates:
@@ -96,8 +96,18 @@ class Restoring:
         request = model.resolved(record.request)
         notes = list(record.origin.differences(model.origin)) if record.origin else []
         notice(f"It will not be quite the same picture: {note}." for note in notes + lost(request, model))
+        if not record.is_of(pixels):
+            return self._changed(values, Shown(model.name, request, {}))
         view = views.of_file(Run(), model, request, pixels)
         return {**self._restored(values, Shown(model.name, request, view)), self.page.upload: None}
+
+    def _changed(self, values: Values, shown: Shown) -> Updates:
+        """The settings alone: an edited picture is not what they made, so what is shown stays."""
+        notice([CHANGED])
+        updates = self._restored(values, shown)
+        del updates[self.page.viewer]
+        visit = replace(updates[self.page.visit], shown=values[self.page.visit].shown)
+        return {**updates, self.page.visit: visit, self.page.upload: None}
 
     def _maker(self, record: Record, otherwise: Model) -> Model:
         """The model that made a picture, where it is here."""

@@ -19,7 +19,7 @@ from PIL import Image
 
 from mcm_core.devices import is_here
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, Size
-from mcm_core.drawing.picture_files import open_picture
+from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.uploads import FITS, Reading, fitted, from_map, from_upload
 from mcm_core.files import write_whole
 from mcm_core.models import add_options, open_models
@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
     _check_out(given["out"])
     images = _open_images(given)
     clock = time.perf_counter()
-    from mcm_core.record import Origin, read_record
+    from mcm_core.record import CHANGED, Origin, read_record
 
     record = read_record(given["source"]) if "source" in given else None
     pipeline = _open_models(given, record)
@@ -112,6 +112,8 @@ def main(argv: Sequence[str]) -> int:
     notes = [*pipeline.notes, *request.conditions.notes]
     if record and record.origin:
         notes += [f"{given['source']}: {difference}" for difference in record.origin.differences(origin)]
+    if record and not record.is_of(to_rgb(open_picture(given["source"]))):
+        notes.append(f"{given['source']}: {CHANGED}")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     result = _run(pipeline, request.resolved(pipeline.base, pipeline.modulator))
@@ -136,6 +138,8 @@ def _check_out(out: Path) -> None:
         raise InputError(f"--out must end in .png, not {out.name}: only PNGs carry their request.")
     if not out.resolve().parent.is_dir():
         raise InputError(f"There is no folder {out.parent}. Make it first.")
+    if out.is_dir() or not os.access(out.resolve().parent, os.W_OK):
+        raise InputError(f"{out} cannot be written. Give --out a file in a folder of your own.")
 
 
 def _open_images(given: Mapping[str, Any]) -> dict[str, Image.Image]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,7 +86,7 @@ def test_the_endpoint_gives_the_picture_and_its_request(client: Client, models: 
     request = read_png(picture)
     assert (request.prompt, request.seeds, request.steps) == ("a lake", (7,), 3)
     assert request.conditions == halves()
-    record = read_record(picture)
+    record = replace(read_record(picture), pixels=None)
     assert json.loads(to_json(record)) == {name: details[name] for name in json.loads(to_json(record))}
     assert details["seconds"] > 0
     assert details["notes"] == []

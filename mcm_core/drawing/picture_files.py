@@ -8,6 +8,7 @@ decoded at a part of its size, and whoever reads a picture shrinks it before any
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,12 @@ DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _UNREADABLE = "could not be read as a picture: it is damaged or of another kind. Save it as PNG or JPEG."
 
 
-def open_picture(source: bytes | str | Path) -> Image.Image:
+def open_picture(
+    source: bytes | str | Path, judge: Callable[[Image.Image], object] | None = None
+) -> Image.Image:
     """The first frame of a picture, decoded, from its bytes or its path.
+
+    `judge` sees the header (size and text, no pixels) and may refuse the picture before it is decoded.
 
     Raises:
         InputError: no such file, not a picture, truncated, or a size that `check_size` refuses.
@@ -49,6 +54,8 @@ def open_picture(source: bytes | str | Path) -> Image.Image:
         raise InputError(f"{name} {_UNREADABLE}") from error
     with image:
         check_size(image.size)
+        if judge is not None:
+            judge(image)
         try:
             image.draft(None, (MAX_SIDE, MAX_SIDE))  # of JPEG alone: no smaller than this
             _check_memory(image)

@@ -75,8 +75,8 @@ def is_complete(path: Path) -> bool:
 def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill an empty folder, then move each of its files over its namesake in `folder`.
 
-    Each file is the old or the new one at any moment, never half of one; other files in `folder` stay. The sums
-    of a model are taken away first and come last, so that they are never those of other files.
+    Each file is the old or the new one at any moment, never half of one; other files in `folder` stay. The
+    sums of a model are taken away first and come last, so that they are never those of other files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)

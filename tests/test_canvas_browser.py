@@ -241,6 +241,30 @@ def test_layers_can_be_hidden_and_come_back_when_drawn_on(drawer: Drawer) -> Non
     assert paint.evaluate("c => getComputedStyle(c).opacity") == "0.4"
 
 
+def test_a_stroke_may_come_in_from_beside_the_canvas_and_leave_it(drawer: Drawer, harness: Harness) -> None:
+    width = drawer.width
+    drawer.tool("Brush")
+    drawer.stroke((-5, 40), (60, 40), (width + 5, 40))
+    labels, _ = in_python(drawer, harness)
+    assert labels[40].all(), "the horizon reaches both edges"
+    drawer.keys("Control+z")
+    drawer.stroke((-5, 40), (-5, 90))
+    drawer.stroke((60, 60), (60, 60))
+    labels, _ = in_python(drawer, harness)
+    assert not labels[:, : width // 8].any(), "what stays beside the canvas draws nothing"
+
+
+def test_a_press_on_a_button_beside_the_canvas_draws_nothing(drawer: Drawer) -> None:
+    before = drawer.revision()
+    box = drawer.button("Pen").bounding_box()
+    assert box is not None
+    drawer.page.mouse.move(box["x"] + 4, box["y"] + 4)
+    drawer.page.mouse.down()
+    drawer.page.mouse.move(*drawer.at((50, 50)))
+    drawer.page.mouse.up()
+    assert drawer.revision() == before
+
+
 def test_the_hint_goes_with_the_first_stroke(drawer: Drawer) -> None:
     hint = drawer.page.locator(".hint")
     assert hint.inner_text() == "Draw here"

@@ -6,9 +6,15 @@ const KEY_STEP = 4;
 const KEY_LEAP = 32;
 const PALM_MS = 500; // after a pen has touched, fingers are taken for the palm for this long
 
-/** Draws with one pointer at a time; a pen wins over a finger, further fingers do nothing. */
+const HANDLES = "button, input, textarea, select, a, label, summary, [role=slider], [contenteditable]";
+
+/**
+ * Draws with one pointer at a time; a pen wins over a finger, further fingers do nothing. A stroke may begin beside the
+ * stage: it is drawn from where it comes in, so that a horizon reaches the edge.
+ */
 export function listenToPointers(stage, editor, hover) {
   let active = null;
+  let coming = null; // the last event, outside, of a pointer that was pressed beside the stage
   let penSeen = -Infinity;
 
   const pressure = (event) => (event.pointerType === "pen" && event.pressure > 0 ? 0.4 + 1.2 * event.pressure : 1);
@@ -20,15 +26,44 @@ export function listenToPointers(stage, editor, hover) {
     return active === null;
   };
 
+  const begin = (event, at) => {
+    stage.root.focus({ preventScroll: true });
+    stage.root.setPointerCapture(event.pointerId);
+    active = event.pointerId;
+    coming = null;
+    editor.begin(at, pressure(event));
+  };
+
   stage.root.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "pen") penSeen = event.timeStamp;
     if (!mayBegin(event)) return;
     event.preventDefault();
-    stage.root.focus({ preventScroll: true });
-    stage.root.setPointerCapture(event.pointerId);
-    active = event.pointerId;
-    editor.begin(stage.pointAt(event), pressure(event));
+    begin(event, stage.pointAt(event));
   });
+
+  const beside = {
+    pointerdown: (event) => {
+      const isFree = !stage.root.contains(event.target) && !event.target.closest(HANDLES);
+      coming = isFree && event.pointerType !== "touch" && mayBegin(event) ? event : null;
+    },
+    pointermove: (event) => {
+      if (coming?.pointerId !== event.pointerId) return;
+      const isInside = stage.root.contains(event.target);
+      if (!(event.buttons & 1) || (isInside && editor.tool.once)) coming = null;
+      else if (!isInside) coming = event;
+      else {
+        getSelection()?.removeAllRanges();
+        begin(event, stage.pointAt(coming));
+        editor.extend(stage.pointAt(event), pressure(event));
+      }
+    },
+  };
+  for (const [kind, handle] of Object.entries(beside)) {
+    document.addEventListener(kind, function listen(event) {
+      if (stage.root.isConnected) handle(event);
+      else document.removeEventListener(kind, listen);
+    });
+  }
 
   stage.root.addEventListener("pointermove", (event) => {
     hover(event.pointerType === "touch" ? null : stage.pointAt(event));

@@ -44,6 +44,23 @@ STYLES = {
     "Mist": "{} in the mist",
 }
 """Chips, and what each makes of the prompt."""
+GROUPS = {
+    r"\s*,?\s*\b(watercolou?r|oil painting|pencil drawing|crayon drawing|pixel art)( of)?\b": (
+        "Watercolour",
+        "Oil",
+        "Pencil",
+        "Crayon",
+        "Pixel art",
+    ),
+    r"\s*,?\s*\b((at|by) (dawn|sunrise|day|noon|sunset|dusk|night)|in the (morning|evening))\b": (
+        "Dawn",
+        "Sunset",
+        "Night",
+    ),
+    r"\s*,?\s*\bin (the )?(spring(time)?|summer|autumn|fall|winter)\b": ("Winter",),
+    r"\s*,?\s*\bin (the )?(mist|fog)\b": ("Mist",),
+}
+"""Chips of which one at a time is chosen, by the words of a prompt that they stand in place of."""
 
 Updates = dict[Any, Any]
 """New values or `gr.update`s by component."""
@@ -227,6 +244,20 @@ def seed_fields() -> dict[str, Any]:
         "seed": Number(random_seed(), label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed"),
         "new_seed": gr.Checkbox(True, label="New seed each time", elem_id="new-seed", container=False),
     }
+
+
+def chip_script() -> str:
+    """JavaScript (chips, prompt) -> both: the newest chip of a group replaces what says otherwise."""
+    return """(chips, prompt) => {
+        const kept = [];
+        for (const [words, group] of Object.entries(GROUPS)) {
+            const newest = chips.filter((chip) => group.includes(chip)).at(-1);
+            if (newest === undefined) continue;
+            kept.push(newest);
+            prompt = prompt.replace(new RegExp(words, "gi"), "").trim();
+        }
+        return [chips.filter((chip) => kept.includes(chip)), prompt];
+    }""".replace("GROUPS", json.dumps(GROUPS))
 
 
 # -- links -------------------------------------------------------------------------------------------------

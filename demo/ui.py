@@ -12,7 +12,7 @@ from mcm_core.request import random_seed
 from . import api
 from .component import READY
 from .examples import read_examples
-from .form import link_script
+from .form import chip_script, link_script
 from .models import Models
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
@@ -116,6 +116,8 @@ def _connect_restoring(page: Page, restoring: Restoring, blocks: gr.Blocks) -> N
     page.canvas.dropped(restoring.drop, **event)
     if page.maps is not None:
         page.maps.choose(restoring.forget_map, **event)
+    chips = [form.styles, form.prompt]
+    form.styles.input(None, inputs=chips, outputs=chips, js=chip_script(), **HIDDEN)
     page.dice.click(random_seed, outputs=form.seed, queue=False, **HIDDEN)
     named = form.by_name()
     copied = page.link.click(

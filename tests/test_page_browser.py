@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demo import views
+from demo import form, views
 from demo.form import LIVE_STEPS, STEPS
 from demo.models import Models
 from mcm_core import MCMPipeline
@@ -349,6 +349,24 @@ def test_everything_goes_by_keyboard_alone(visit: Callable[..., Visitor], pipeli
     visitor.in_viewer("[role=tab][aria-selected=true]").focus()
     visitor.keys("ArrowRight", "Enter")
     wait_until(visitor.page, lambda: visitor.in_viewer("img.plain").count() and visitor.state() == "done")
+
+
+def test_a_chip_replaces_what_says_otherwise_in_sight(visit: Callable[..., Visitor], pipeline: Paced) -> None:
+    visitor = visit()
+    prompt = visitor.page.locator("#prompt textarea")
+    prompt.fill("a lake by day, in summer")
+    chips = visitor.page.locator("#styles label")
+    press = {name: chips.filter(has_text=name) for name in form.STYLES}
+    chosen = {name: press[name].locator("input") for name in form.STYLES}
+    press["Sunset"].click()
+    wait_until(visitor.page, lambda: prompt.input_value() == "a lake, in summer")
+    press["Night"].click()
+    wait_until(visitor.page, lambda: not chosen["Sunset"].is_checked())
+    press["Winter"].click()
+    wait_until(visitor.page, lambda: prompt.input_value() == "a lake")
+    assert chosen["Night"].is_checked()
+    visitor.generate()
+    assert pipeline.begun[-1].prompt == "a lake at night in winter"
 
 
 # -- keep and restore --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import gradio as gr
 from mcm_core.drawing.canvas_value import from_canvas
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.drawing.picture_files import open_picture
-from mcm_core.drawing.uploads import from_upload
+from mcm_core.drawing.uploads import FITS, Reading, from_upload
 from mcm_core.engine import Waiting
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
@@ -32,7 +32,7 @@ DESCRIPTION = """Paint one picture that follows a drawing.
 
 The drawing comes as files (label_map: a picture in the classes' colours or of class ids; sketch: strokes
 on paper), as a canvas value (drawing), or not at all. Files replace what the canvas value says of the same
-kind, and are stretched to the picture's size; a label map keeps exact ids, by the nearest pixel.
+kind. A file of another shape is cut to its middle (fit: crop, pad or stretch); a label map keeps exact ids.
 
     from gradio_client import Client, handle_file
 
@@ -105,13 +105,17 @@ def parameters(models: Models) -> dict[str, Any]:
         "model": Choice(
             list(models.by_name), value=None, label="model; none: the default", allow_custom_value=True
         ),
+        "fit": Choice(
+            list(FITS), value="crop", label="how files of another shape are fitted", allow_custom_value=True
+        ),
+        "zero_based": Flag(False, label="ids of the label map count from 0"),
     }
 
 
 def _request(given: dict[str, Any], model: Model) -> Request:
     """The request of the parameters but the model; those that a request has itself keep their names."""
     files = {LABELS: given.pop("label_map"), SKETCH: given.pop("sketch")}
-    drawn = _conditions(given.pop("drawing"), files, model)
+    drawn = _conditions(given.pop("drawing"), files, model, given.pop("fit"), given.pop("zero_based"))
     strength, seed = given.pop("strength"), given.pop("seed")
     return Request(
         conditions=drawn,
@@ -122,12 +126,15 @@ def _request(given: dict[str, Any], model: Model) -> Request:
     )
 
 
-def _conditions(drawing: Any, files: Mapping[str, Any], model: Model) -> Conditions:
+def _conditions(
+    drawing: Any, files: Mapping[str, Any], model: Model, fit: Any, zero_based: Any
+) -> Conditions:
     """Files and canvas value as one drawing at the base's size."""
     drawn = Conditions() if drawing in (None, {}) else from_canvas(drawing, model.classes)
     for kind, path in files.items():
         if path is not None:
-            drawn = drawn.joined(from_upload(open_picture(path), model.classes, kind, model.size))
+            reading = Reading(kind, fit, zero_based is True)
+            drawn = drawn.joined(from_upload(open_picture(path), model.classes, reading, model.size))
     return drawn
 
 

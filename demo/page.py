@@ -25,9 +25,11 @@ BARE: dict[str, Any] = {"show_label": False, "container": False}
 MAP_KINDS = {
     "auto": "of any kind",
     "labels": "as a label map",
+    "labels from 0": "as a label map, ids from 0",
     "sketch": "as a sketch",
     "photo": "as a photo",
 }
+FITTING = {"crop": "cut to shape", "pad": "given margins", "stretch": "stretched"}
 COPY_LINK = "Copy a link to prompt and settings"
 
 
@@ -48,6 +50,7 @@ class Page:
     examples: Strip
     upload: gr.UploadButton
     kind: gr.Dropdown
+    fit: gr.Dropdown
     gallery: Strip
     gallery_box: gr.Column
     maps: Strip | None
@@ -57,7 +60,7 @@ class Page:
     def inputs(self) -> set[Any]:
         """What handlers read."""
         fields = self.form.by_name().values()
-        return {self.model, self.canvas, self.live, self.upload, self.kind, self.visit, *fields}
+        return {self.model, self.canvas, self.live, self.upload, self.kind, self.fit, self.visit, *fields}
 
 
 def lay_out(models: Models, examples: Sequence[Example]) -> Page:
@@ -100,7 +103,7 @@ def _ask(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
             prompt = prompt_field(model)
             live = gr.Checkbox(False, label="Live", elem_id="live", container=False)
             go = gr.Button("Generate", variant="primary", elem_id="go")
-            stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
+            stop = gr.Button("Stop", variant="stop", elem_id="stop")
         styles = style_field(model)
     return {"prompt": prompt, "styles": styles}, {"go": go, "stop": stop, "live": live}
 
@@ -112,8 +115,11 @@ def _settings(models: Models) -> tuple[dict[str, Any], dict[str, Any]]:
         fields |= seed_fields()
         dice = gr.Button("Roll the dice", elem_id="dice", elem_classes="quiet", size="sm")
         link = gr.Button(COPY_LINK, elem_id="link", elem_classes="quiet", size="sm")
+        fit = Choice(
+            [(text, fit) for fit, text in FITTING.items()], value="crop", label="Loaded pictures are"
+        )
     line = gr.Markdown(about(models.default), elem_id="about")
-    return fields, {"dice": dice, "link": link, "about": line}
+    return fields, {"dice": dice, "link": link, "about": line, "fit": fit}
 
 
 def _start(model: Model, examples: Sequence[Example]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Painting:
         """Stops a live run when the switch is off."""
         off = values[self.page.live] is not True
         run = self.runs.stop(request.session_hash, live_only=True) if off else None
-        return self._at_rest(views.stopped(run.number)) if run else self._unchanged()
+        return {self.page.viewer: views.stopped(run)} if run else self._unchanged()
 
     def compare(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The plain twins of the shown pictures."""
@@ -64,7 +64,8 @@ class Painting:
         """Takes effect at once; the engine follows at its next step."""
         run = self.runs.stop(request.session_hash) or Run()
         shown = values[self.page.visit].shown
-        return self._at_rest(shown.view if shown and run.compares else views.stopped(run.number))
+        is_beside = shown is not None and run.compares
+        return {self.page.viewer: views.beside(shown.view, run, "done") if is_beside else views.stopped(run)}
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
@@ -80,13 +81,13 @@ class Painting:
                 yield from updates
         except Cancelled as error:
             if not run.cancel.is_set():  # else it was stopped, or a newer run has the page
-                yield self._at_rest(views.failed(run.number, str(error)))
+                yield {self.page.viewer: views.failed(run, str(error))}
         except gr.Error:
             raise
         except Exception as error:
             text = message(error)
             notice([text])
-            yield self._at_rest(views.failed(run.number, text))
+            yield {self.page.viewer: views.failed(run, text)}
         finally:
             self.runs.end(session, run)
 
@@ -96,26 +97,26 @@ class Painting:
         visit: Visit = values[page.visit]
         asked = page.form.request(values, drawing(values, page, model), model, run.live)
         job = Job(model.name, model.resolved(asked))
-        yield {page.form.seed: job.request.seeds[0], **self._at_work(views.waiting(run.number))}
+        yield {page.form.seed: job.request.seeds[0], page.viewer: views.waiting(run)}
         for event, view in self._events(job, run):
             if view is not None:
                 yield {page.viewer: view}
             else:
-                shown = Shown(model.name, event.request, views.done(run.number, model, event))
+                shown = Shown(model.name, event.request, views.done(run, model, event))
                 yield self._kept(shown, visit.keeping(shown, event.images, model.classes, run.live))
 
     def _plain(self, shown: Shown, visit: Visit, run: Run) -> Iterator[Updates]:
         model = self.models[shown.model]
         off = dict.fromkeys(shown.request.strength, 0.0)
         job = Job(shown.model, replace(shown.request, strength=off, compare=False))
-        before = {**shown.view, "state": "comparing"}
-        yield self._at_work(before)
+        before = views.beside(shown.view, run)
+        yield {self.page.viewer: before}
         for event, view in self._events(job, run):
             if view is not None:
-                yield {self.page.viewer: {**before, **view, "run": before["run"], "state": "comparing"}}
+                yield {self.page.viewer: {**view, **before}}
             else:
-                both = replace(shown, view=views.with_plain(shown.view, model, event))
-                yield {**self._at_rest(both.view), self.page.visit: replace(visit, shown=both)}
+                both = replace(shown, view=views.with_plain(shown.view, run, model, event))
+                yield {self.page.viewer: both.view, self.page.visit: replace(visit, shown=both)}
 
     def _events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
         """The engine's events, each with its view; the result, which comes last, with None."""
@@ -125,34 +126,20 @@ class Painting:
         for event in self.models.generate(job, heard(run.cancel), client()):
             if isinstance(event, Waiting):
                 started = time.monotonic()
-                yield event, views.waiting(run.number, event.place)
+                yield event, views.waiting(run, event.place)
             elif isinstance(event, Result):
                 yield event, None
             elif not run.cancel.is_set():
-                yield event, views.running(run.number, event, started)
+                yield event, views.running(run, event, started)
 
     def _kept(self, shown: Shown, visit: Visit) -> Updates:
         page = self.page
         strip = {page.gallery: visit.thumbnails(), page.gallery_box: gr.update(visible=True)}
-        return {**self._at_rest(shown.view), **strip, page.visit: visit}
+        return {page.viewer: shown.view, **strip, page.visit: visit}
 
     def _unchanged(self) -> Updates:
         """Of a generator that yields nothing at all Gradio would empty every output."""
         return {self.page.viewer: gr.skip()}
-
-    def _at_work(self, view: views.View) -> Updates:
-        return self._buttons(view, running=True)
-
-    def _at_rest(self, view: views.View) -> Updates:
-        return self._buttons(view, running=False)
-
-    def _buttons(self, view: views.View, running: bool) -> Updates:
-        page = self.page
-        return {
-            page.viewer: view,
-            page.go: gr.update(visible=not running),
-            page.stop: gr.update(visible=running),
-        }
 
 
 def drawing(values: Values, page: Page, model: Model) -> Conditions:

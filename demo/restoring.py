@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from mcm_core.drawing.conditions import Conditions, InputError
-from mcm_core.drawing.picture_files import open_picture, to_rgb
-from mcm_core.drawing.uploads import KINDS, from_map, from_upload
-from mcm_core.record import CHUNK, Record, from_json
+from mcm_core.drawing.picture_files import to_rgb
+from mcm_core.drawing.uploads import Reading, fitted, from_map, from_upload
+from mcm_core.record import CHANGED, Record, open_recorded
 from mcm_core.request import DEFAULT_PLACEMENT, Resolved
 
 from . import views
@@ -56,7 +56,7 @@ class Restoring:
         with readable():
             visit = values[self.page.visit]
             kept = visit.kept[chosen(event, len(visit.kept))]
-            view = {**kept.view, "run": Run().number}
+            view = views.again(kept.view, Run())
             return self._restored(values, Shown(kept.model, kept.request, view))
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
@@ -85,10 +85,10 @@ class Restoring:
 
     def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other becomes a drawing."""
-        image = open_picture(path)
-        text = getattr(image, "text", {}).get(CHUNK)
-        if text is not None:
-            return self._recorded(values, from_json(text), to_rgb(image))
+        here = self.models[values[self.page.model]]
+        image, record = open_recorded(path, lambda record: self._maker(record, here).resolved(record.request))
+        if record is not None:
+            return self._recorded(values, record, to_rgb(image))
         return {**self._drawn(values, image), self.page.upload: None}
 
     def _recorded(self, values: Values, record: Record, pixels: np.ndarray) -> Updates:
@@ -96,8 +96,18 @@ class Restoring:
         request = model.resolved(record.request)
         notes = list(record.origin.differences(model.origin)) if record.origin else []
         notice(f"It will not be quite the same picture: {note}." for note in notes + lost(request, model))
-        view = views.of_file(Run().number, model, request, pixels)
+        if not record.is_of(pixels):
+            return self._changed(values, Shown(model.name, request, {}))
+        view = views.of_file(Run(), model, request, pixels)
         return {**self._restored(values, Shown(model.name, request, view)), self.page.upload: None}
+
+    def _changed(self, values: Values, shown: Shown) -> Updates:
+        """The settings alone: an edited picture is not what they made, so what is shown stays."""
+        notice([CHANGED])
+        updates = self._restored(values, shown)
+        del updates[self.page.viewer]
+        visit = replace(updates[self.page.visit], shown=values[self.page.visit].shown)
+        return {**updates, self.page.visit: visit, self.page.upload: None}
 
     def _maker(self, record: Record, otherwise: Model) -> Model:
         """The model that made a picture, where it is here."""
@@ -139,10 +149,10 @@ class Restoring:
         model, kind = self.models[values[page.model]], values[page.kind]
         further = {modality.name: modality for modality in model.further}
         if kind in further:
-            read = from_map(image, kind, further[kind].channels)
+            read = fitted(from_map(image, kind, further[kind].channels), model.size, values[page.fit])
             visit = values[page.visit]
             return self._with_maps(visit, Conditions({**visit.further.maps, **read.maps}))
-        read = from_upload(image, model.classes, kind if kind in KINDS else "auto", model.size)
+        read = from_upload(image, model.classes, _reading(kind, values[page.fit]), model.size)
         if not read.maps:
             raise InputError("Nothing to draw was found in this picture. Say what it is beside the button.")
         left_out = [name for name in read.maps if name not in model.layers]
@@ -157,6 +167,11 @@ class Restoring:
         box = {page.maps_box: gr.update(visible=bool(shown))} if page.maps_box is not None else {}
         strip = {page.maps: shown} if page.maps is not None else {}
         return {page.visit: replace(visit, further=further), **box, **strip}
+
+
+def _reading(kind: str, fit: str) -> Reading:
+    """How the page's menus ask for a picture to be read."""
+    return Reading("labels", fit, zero_based=True) if kind == "labels from 0" else Reading(kind, fit)
 
 
 def lost(request: Resolved, model: Model) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from dataclasses import dataclass, field
 
-_numbers = itertools.count(1)
+_numbers = itertools.count(time.time_ns() // 1_000_000)
+"""They grow on when the program is started again, so that an open page takes its views for newer ones."""
 
 
 @dataclass(frozen=True, eq=False)

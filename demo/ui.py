@@ -91,7 +91,7 @@ def _on_device(models: Models) -> dict[str, Any]:
 def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
     painting = Painting(page, models, Runs())
     inputs, form = page.inputs(), page.form
-    outputs = [page.viewer, page.go, page.stop, form.seed, page.gallery, page.gallery_box, page.visit]
+    outputs = [page.viewer, form.seed, page.gallery, page.gallery_box, page.visit]
     run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
     # One by one, because gr.on does not know the events of a component of our own.
     asked = (page.go.click, form.prompt.submit, page.canvas.generate)

@@ -1,7 +1,8 @@
 """What the viewer shows at each moment of a request: plain dictionaries, the contract with `demo/viewer`.
 
-Every view has a `run`, which grows with each request of a page, and a `state`: waiting, running, done,
-comparing, stopped or failed.
+Every view has a `state`: waiting, running, done, comparing, stopped or failed; a `run`, the number of the
+request that painted the shown picture; and a `turn`, that of the request which says this. Both grow; they
+differ where the plain picture is painted beside a finished one. `demo/viewer/state.js` says what is shown.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mcm_core.request import Request, Resolved
 
 from .models import Model
 from .pictures import data_url, heat, read_again
+from .runs import Run
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import Result, Step
@@ -28,24 +30,33 @@ if TYPE_CHECKING:
 View = dict[str, Any]
 
 
-def waiting(run: int, place: int = 0) -> View:
+def waiting(run: Run, place: int = 0) -> View:
     """`place` in line from 1, or 0 where the request has only just been sent."""
-    return {"run": run, "state": "waiting", "place": place}
+    return {**_of(run), "state": "waiting", "place": place}
 
 
-def running(run: int, step: Step, started: float) -> View:
+def running(run: Run, step: Step, started: float) -> View:
     """`started`: `time.monotonic()` just before the first step."""
     left = (time.monotonic() - started) / (step.index + 1) * (step.total - step.index - 1)
     progress = {"step": step.index, "total": step.total, "left": round(left, 1)}
-    return {"run": run, "state": "running", **progress, "previews": previews(step)}
+    return {**_of(run), "state": "running", **progress, "previews": previews(step)}
 
 
-def stopped(run: int) -> View:
-    return {"run": run, "state": "stopped"}
+def stopped(run: Run) -> View:
+    return {**_of(run), "state": "stopped"}
 
 
-def failed(run: int, message: str) -> View:
-    return {"run": run, "state": "failed", "message": message}
+def failed(run: Run, message: str) -> View:
+    return {**_of(run), "state": "failed", "message": message}
+
+
+def beside(view: View, run: Run, state: str = "comparing") -> View:
+    """A finished view, while the plain picture is painted or after that was stopped or failed."""
+    return {**view, "turn": run.number, "state": state}
+
+
+def _of(run: Run) -> View:
+    return {"run": run.number, "turn": run.number, "live": run.live}
 
 
 def previews(step: Step) -> list[str]:
@@ -53,12 +64,12 @@ def previews(step: Step) -> list[str]:
     return [] if step.preview is None else [data_url(picture) for picture in step.preview]
 
 
-def done(run: int, model: Model, result: Result) -> View:
+def done(run: Run, model: Model, result: Result) -> View:
     """Pictures as files with their requests inside, where the modulator acted, how it was followed."""
     request = result.request
     modulated = bool(result.actions.any())
     return {
-        "run": run,
+        **_of(run),
         "state": "done",
         "seconds": round(result.seconds, 2),
         "modulated": modulated,
@@ -72,17 +83,21 @@ def done(run: int, model: Model, result: Result) -> View:
     }
 
 
-def with_plain(view: View, model: Model, result: Result) -> View:
+def with_plain(view: View, run: Run, model: Model, result: Result) -> View:
     """A finished view with the plain pictures in it; `result` is that of the plain requests."""
     requests = [of_picture(result.request, index) for index in range(len(result.images))]
     plain = [file(image, request, model) for image, request in zip(result.images, requests, strict=True)]
-    view = {**view, "state": "done", "plain": plain}
-    view.pop("previews", None)
+    view = {**beside(view, run, "done"), "plain": plain}
     if view["followed"]:
         plainly = followed(model, result.request, result.images)["followed"]
         both = zip(view["followed"], plainly, strict=True)
         view["followed"] = [{**modulated, "plain": alone["share"]} for modulated, alone in both]
     return view
+
+
+def again(view: View, run: Run) -> View:
+    """A finished view, shown once more."""
+    return {**view, **_of(run)}
 
 
 def single(view: View, index: int) -> View:
@@ -102,11 +117,11 @@ def single(view: View, index: int) -> View:
     }
 
 
-def of_file(run: int, model: Model, request: Resolved, image: np.ndarray) -> View:
+def of_file(run: Run, model: Model, request: Resolved, image: np.ndarray) -> View:
     """A picture (H, W, 3) that came with its request: what can be told of it without painting it again."""
     images = image[None]
     return {
-        "run": run,
+        **_of(run),
         "state": "done",
         "restored": True,
         "note": "restored",

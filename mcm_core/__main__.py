@@ -27,6 +27,7 @@ COMMANDS = {
     "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
     "train-base": ("mcm_core.mini.base", "train the embedded base itself"),
     "train-segmenter": ("mcm_core.mini.segmenter_training", "train the network that judges pictures"),
+    "doctor": ("mcm_core.doctor", "check that a model's files are whole and open"),
     "evaluate": ("mcm_core.evaluation.run", "measure control, quality and diversity"),
 }
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130

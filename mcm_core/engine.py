@@ -311,7 +311,10 @@ def _explained(error: Exception) -> EngineError:
         log.warning("%s", error)
         return Failed(str(error))
     log.error("A request failed", exc_info=error)
-    return Failed("Something broke while making the picture; the program's log says what. Try again.")
+    return Failed(
+        "Something broke while making the picture; the program's log says what. "
+        "If it happens again, change what was set last: scheduler, size or model."
+    )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

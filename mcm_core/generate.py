@@ -19,8 +19,8 @@ from PIL import Image
 
 from mcm_core.devices import is_here
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, Size
-from mcm_core.drawing.picture_files import open_picture
-from mcm_core.drawing.uploads import from_map, from_upload
+from mcm_core.drawing.picture_files import open_picture, to_rgb
+from mcm_core.drawing.uploads import FITS, Reading, fitted, from_map, from_upload
 from mcm_core.files import write_whole
 from mcm_core.models import add_options, open_models
 
@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     drawing.add_argument("--sketch", metavar="PNG", help="line drawing, dark on light or light on dark")
     drawing.add_argument("--photo", metavar="JPG", help="a photo whose edges are the sketch")
     drawing.add_argument("--map", action="append", type=_pair, metavar="NAME=PNG", help="another modality")
+    drawing.add_argument("--fit", choices=FITS, help="how a drawing of another shape is fitted (crop)")
+    drawing.add_argument("--zero-based", action="store_true", help="the label map's ids count from 0")
     _add_request(options.add_argument_group("picture"))
     models = options.add_argument_group("models")
     models.add_argument(
@@ -101,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
     _check_out(given["out"])
     images = _open_images(given)
     clock = time.perf_counter()
-    from mcm_core.record import Origin, read_record
+    from mcm_core.record import CHANGED, Origin, read_record
 
     record = read_record(given["source"]) if "source" in given else None
     pipeline = _open_models(given, record)
@@ -110,6 +112,8 @@ def main(argv: Sequence[str]) -> int:
     notes = [*pipeline.notes, *request.conditions.notes]
     if record and record.origin:
         notes += [f"{given['source']}: {difference}" for difference in record.origin.differences(origin)]
+    if record and not record.is_of(to_rgb(open_picture(given["source"]))):
+        notes.append(f"{given['source']}: {CHANGED}")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     result = _run(pipeline, request.resolved(pipeline.base, pipeline.modulator))
@@ -134,6 +138,8 @@ def _check_out(out: Path) -> None:
         raise InputError(f"--out must end in .png, not {out.name}: only PNGs carry their request.")
     if not out.resolve().parent.is_dir():
         raise InputError(f"There is no folder {out.parent}. Make it first.")
+    if out.is_dir() or not os.access(out.resolve().parent, os.W_OK):
+        raise InputError(f"{out} cannot be written. Give --out a file in a folder of your own.")
 
 
 def _open_images(given: Mapping[str, Any]) -> dict[str, Image.Image]:
@@ -174,7 +180,8 @@ def _request(
     if pipeline.modulator is None and images:
         raise InputError("There is a drawing, but no modulator that could follow it. Name one: --modulator.")
     height, width = pipeline.base.default_size
-    drawn = _conditions(images, pipeline, (request.height or height, request.width or width))
+    how = Reading(fit=given.get("fit", "crop"), zero_based="zero_based" in given)
+    drawn = _conditions(images, pipeline, (request.height or height, request.width or width), how)
     return replace(request, conditions=request.conditions.joined(drawn)) if drawn.maps else request
 
 
@@ -196,16 +203,18 @@ def _number(text: str) -> float:
         ) from error
 
 
-def _conditions(images: Mapping[str, Image.Image], pipeline: MCMPipeline, size: Size) -> Conditions:
+def _conditions(
+    images: Mapping[str, Image.Image], pipeline: MCMPipeline, size: Size, how: Reading
+) -> Conditions:
     """The pictures as one drawing of `size`."""
     classes = pipeline.modulator.classes if pipeline.modulator else ()
     channels = {m.name: m.channels for m in pipeline.modulator.modalities} if pipeline.modulator else {}
     drawn = Conditions()
     for name, image in images.items():
         if name in (LABELS, SKETCH, PHOTO):
-            read = from_upload(image, classes, name, size)
+            read = from_upload(image, classes, replace(how, kind=name), size)
         else:
-            read = from_map(image, name, channels.get(name, 1)).resized(size)
+            read = fitted(from_map(image, name, channels.get(name, 1)), size, how.fit)
         drawn = drawn.joined(read)
     return drawn
 

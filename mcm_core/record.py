@@ -12,7 +12,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,8 +33,11 @@ AnyRequest = TypeVar("AnyRequest", bound=Request)
 
 RECORD_VERSION = 1
 CHUNK = "mcm"
-MAX_MAP_BYTES = 50_000_000
-"""Of one map in a record, unpacked."""
+MAX_MAPS_BYTES = 32_000_000
+"""Of all maps in a record together, unpacked."""
+MAX_CHARACTERS = 8_000_000
+"""Of a record: as JSON of nothing but empty lists this fills less than 200 MB."""
+CHANGED = "The picture was changed after it was made: its settings were restored, not its pixels."
 
 _NOT_A_RECORD = "The record in this picture is damaged or of a newer version: {}. Use an unchanged file."
 
@@ -77,10 +80,19 @@ class Origin:
 
 @dataclass(frozen=True)
 class Record:
-    """What a PNG tells: the request, and the models that made it (None where the writer did not say)."""
+    """What a PNG tells: the request, and the models that made it (None where the writer did not say).
+
+    Attributes:
+        pixels: SHA-256 of the picture, see `digest`; None in records of older versions.
+    """
 
     request: Request
     origin: Origin | None = None
+    pixels: str | None = None
+
+    def is_of(self, image: np.ndarray) -> bool:
+        """Whether (H, W, 3) uint8 is the picture as it was made, as far as the record tells."""
+        return self.pixels is None or self.pixels == digest(image)
 
 
 def of_picture(request: AnyRequest, index: int, plain: bool = False) -> AnyRequest:
@@ -96,7 +108,7 @@ def of_picture(request: AnyRequest, index: int, plain: bool = False) -> AnyReque
 def write_png(image: np.ndarray, request: Request, origin: Origin | None = None) -> bytes:
     """(H, W, 3) uint8 -> the bytes of a PNG that carries its request."""
     text = PngImagePlugin.PngInfo()
-    text.add_text(CHUNK, to_json(Record(request, origin)))
+    text.add_text(CHUNK, to_json(Record(request, origin, digest(image))))
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", pnginfo=text)
     return file.getvalue()
@@ -105,6 +117,47 @@ def write_png(image: np.ndarray, request: Request, origin: Origin | None = None)
 def read_png(source: bytes | str | Path) -> Request:
     """The request in a PNG's bytes or file. See `read_record`."""
     return read_record(source).request
+
+
+def digest(image: np.ndarray) -> str:
+    """SHA-256 of a picture's size and pixels, (H, W, 3) uint8, in hex."""
+    sums = hashlib.sha256(json.dumps(image.shape).encode())
+    sums.update(np.ascontiguousarray(image).data)
+    return sums.hexdigest()
+
+
+def open_recorded(
+    source: bytes | str | Path, judge: Callable[[Record], object]
+) -> tuple[Image.Image, Record | None]:
+    """A picture that is its record's size, and the record if there is one.
+
+    `judge` may refuse the record; no pixel of a refused picture is decoded.
+
+    Raises:
+        InputError: no picture, a damaged record, or a picture of another size than its request's.
+    """
+    records: list[Record] = []
+
+    def read(image: Image.Image) -> None:
+        text = image.info.get(CHUNK)
+        if text is not None:
+            record = from_json(text)
+            _require_size(record.request, image.size)
+            judge(record)
+            records.append(record)
+
+    image = open_picture(source, read)
+    if not records:  # other writers put text behind the pixels
+        read(image)
+    return image, records[0] if records else None
+
+
+def _require_size(request: Request, size: tuple[int, int]) -> None:
+    if (request.width, request.height) != size:
+        raise InputError(
+            f"The picture is {size[0]} x {size[1]} pixels and its record is of one of {request.width} x "
+            f"{request.height}: it was resized or cropped. Use the unchanged file."
+        )
 
 
 def read_record(source: bytes | str | Path) -> Record:
@@ -136,20 +189,26 @@ def to_json(record: Record) -> str:
         "drawing": drawing,
         "maps": {name: _packed(conditions.maps[name]) for name in others},
         "origin": asdict(record.origin) if record.origin else None,
+        **({"pixels": record.pixels} if record.pixels else {}),
     }
     return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
 def from_json(text: str) -> Record:
     """The record that `to_json` wrote; see `read_record`. `Request.resolved` judges the values."""
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(_NOT_A_RECORD.format("it is too long"))
     try:
         content = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise InputError(_NOT_A_RECORD.format("it is no JSON")) from error
+    pixels = content.pop("pixels", None) if isinstance(content, dict) else None
     _require_keys(content, {"version", "request", "drawing", "maps", "origin"}, "record")
+    if not isinstance(pixels, str | None):
+        raise InputError(_NOT_A_RECORD.format("its digest is of another type"))
     if type(content["version"]) is not int or content["version"] != RECORD_VERSION:
         raise InputError(_NOT_A_RECORD.format(f"only version {RECORD_VERSION} can be read"))
-    return Record(_request(content), _origin(content["origin"]))
+    return Record(_request(content), _origin(content["origin"]), pixels)
 
 
 def _request(content: Mapping[str, Any]) -> Request:
@@ -168,6 +227,8 @@ def _conditions(drawing: Any, maps: Any) -> Conditions:
     drawn = Conditions() if drawing is None else from_canvas(drawing)
     if not isinstance(maps, dict) or maps.keys() & drawn.maps.keys():
         raise InputError(_NOT_A_RECORD.format("its maps are of another type"))
+    if sum(_size(packed) for packed in maps.values()) > MAX_MAPS_BYTES:
+        raise InputError(_NOT_A_RECORD.format("its maps are too large"))
     return Conditions({**drawn.maps, **{name: _unpacked(packed) for name, packed in maps.items()}})
 
 
@@ -208,13 +269,7 @@ def _packed(drawn: np.ndarray) -> dict[str, Any]:
 
 def _unpacked(packed: Any) -> np.ndarray:
     """The map that `_packed` wrote; no more is inflated than its shape says."""
-    _require_keys(packed, {"shape", "zlib"}, "map")
-    shape = packed["shape"]
-    if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
-        raise InputError(_NOT_A_RECORD.format("a map has an impossible shape"))
-    size = math.prod(shape)
-    if not 2 <= len(shape) <= 3 or size > MAX_MAP_BYTES:
-        raise InputError(_NOT_A_RECORD.format("a map has an impossible shape"))
+    size, shape = _size(packed), packed["shape"]
     try:
         data = zlib.decompressobj().decompress(base64.b64decode(packed["zlib"], validate=True), size + 1)
     except (TypeError, ValueError, zlib.error) as error:
@@ -222,6 +277,17 @@ def _unpacked(packed: Any) -> np.ndarray:
     if len(data) != size:
         raise InputError(_NOT_A_RECORD.format("a map is damaged"))
     return np.frombuffer(data, np.uint8).reshape(shape).copy()
+
+
+def _size(packed: Any) -> int:
+    """The bytes of a map by its shape."""
+    _require_keys(packed, {"shape", "zlib"}, "map")
+    shape = packed["shape"]
+    if not isinstance(shape, list) or not all(type(side) is int and side > 0 for side in shape):
+        raise InputError(_NOT_A_RECORD.format("a map has an impossible shape"))
+    if not 2 <= len(shape) <= 3:
+        raise InputError(_NOT_A_RECORD.format("a map has an impossible shape"))
+    return math.prod(shape)
 
 
 def _fingerprint(modulator: Modulator) -> str:

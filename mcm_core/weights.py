@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import nn
 
 from mcm_core.drawing.conditions import InputError
+from mcm_core.sums import check_sums
 
 PICKLES = {".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"}
 ANCHORS = {"modulator": "config.json", "segmenter": "config.json", "base": "model_index.json"}
@@ -29,6 +30,7 @@ def opening(source: str | Path, what: str) -> Iterator[None]:
     Any failure inside becomes an `InputError` that names the source, or the file in it that is damaged.
     """
     check_source(source, what)
+    check_sums(Path(source))
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError):

@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import copy
 import inspect
-import weakref
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+from diffusers import DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import Tensor, nn
@@ -36,6 +37,14 @@ from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.modulator import Modulator
 from mcm_core.request import DEFAULT_PLACEMENT, fitting_drawing, known_placement, strengths, window
 from mcm_core.schedule import Moment, moment
+
+UNSUITABLE = {
+    "PAG": "perturbed-attention guidance puts a third branch into its batches",
+    "SAG": "self-attention guidance reads the attention maps of the U-Net",
+    "InstructPix2Pix": "its batches have three branches",
+    "Panorama": "it shows the U-Net many crops, each of which would get the whole drawing",
+}
+"""Kinds of pipelines, by what their names hold, that cannot follow a drawing, and why."""
 
 
 def modulate(
@@ -60,8 +69,10 @@ def modulate(
         placement: "both" or "conditional", see `modulation.Placement`.
 
     Raises:
-        InputError: the modulator does not fit, one of the values cannot be, or "guided" placement.
+        InputError: the modulator does not fit, one of the values cannot be, "guided" placement, a pipeline
+            that has no U-Net or is `UNSUITABLE`.
     """
+    _check_kind(pipe)
     if known_placement(placement) == "guided":
         raise InputError(
             "A U-Net does not see the guided prediction: choose the placement 'both' or 'conditional', or "
@@ -79,9 +90,24 @@ def modulate(
     unet = ModulatedUNet(pipe, modulator, control, placement)
     parts = {**pipe.config, **pipe.components, "unet": unet, "scheduler": copy.deepcopy(pipe.scheduler)}
     wanted = inspect.signature(type(pipe).__init__).parameters
-    new = type(pipe)(**{name: parts[name] for name in wanted if name in parts})
-    unet.follow(new)
-    return new
+    return type(pipe)(**{name: parts[name] for name in wanted if name in parts})
+
+
+def _check_kind(pipe: Any) -> None:
+    """Refuse by name what has no U-Net, no noise schedule of alphas, or batches of another make."""
+    kind = type(pipe).__name__
+    if getattr(pipe, "unet", None) is None:
+        raise InputError(
+            f"{kind} has no U-Net: a modulator works with U-Net models (SD 1.x, 2.x, SDXL, LDM)."
+        )
+    reason = next((reason for part, reason in UNSUITABLE.items() if part in kind), None)
+    if reason is not None:
+        raise InputError(f"{kind} cannot follow a drawing: {reason}. Use a pipeline without that.")
+    if not isinstance(getattr(pipe.scheduler, "alphas_cumprod", None), Tensor):
+        name = type(pipe.scheduler).__name__
+        raise InputError(
+            f"{name} has no alphas_cumprod: give the pipeline a DDIM, Euler or DPM-Solver scheduler."
+        )
 
 
 class ModulatedUNet(ModelMixin):
@@ -107,12 +133,7 @@ class ModulatedUNet(ModelMixin):
             _placement=placement,
             _prediction=prediction_type(pipe.scheduler),
             _alphas_cumprod=pipe.scheduler.alphas_cumprod.cpu(),
-            _pipe=lambda: None,
         )
-
-    def follow(self, pipe: Any) -> None:
-        """Which pipeline to ask whether a batch is [negative, positive]."""
-        self.__dict__["_pipe"] = weakref.ref(pipe)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -133,6 +154,22 @@ class ModulatedUNet(ModelMixin):
         owner = self if mine or not hasattr(self.unet, name) else self.unet
         nn.Module.__setattr__(owner, name, value)
 
+    def named_modules(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Module]]:
+        """Those of the U-Net alone: who looks here for attention to change must not find the modulator's."""
+        return self.unet.named_modules(*args, **kwargs)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """A drawing cannot be saved with a pipeline.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "A pipeline that follows a drawing cannot be saved. Save the plain pipeline and the modulator, "
+            "and call modulate() on them when they are opened again."
+        )
+
+    @torch.compiler.disable(recursive=False)
     def forward(
         self,
         sample: Tensor,
@@ -155,7 +192,10 @@ class ModulatedUNet(ModelMixin):
         progress = 1 - (float(now.timestep) + 1) / len(self._alphas_cumprod)
         if control is None or not control.acts_at(max(progress, 0.0), now):
             return output
-        untouched = len(output) // 2 if self._placement == "conditional" and self._is_guided() else 0
+        pipe = _calling_pipeline()
+        if pipe is not None:
+            _check_kind(pipe)
+        untouched = _unconditional(pipe, len(output)) if self._placement == "conditional" else 0
         corrected = control.correct(output[untouched:], latents[untouched:], now)
         return torch.cat([output[:untouched], corrected.output])
 
@@ -166,6 +206,33 @@ class ModulatedUNet(ModelMixin):
             self._controls[key] = self._control(tuple(sample.shape[-2:]))
         return self._controls[key]
 
-    def _is_guided(self) -> bool:
-        pipe = self._pipe()
-        return pipe is not None and bool(getattr(pipe, "do_classifier_free_guidance", False))
+
+def _unconditional(pipe: Any, count: int) -> int:
+    """How many of a batch of [negative, positive] are negative; 0 where there is no guidance.
+
+    Raises:
+        InputError: nobody knows.
+    """
+    if pipe is None and count % 2:
+        return 0
+    guided = getattr(pipe, "do_classifier_free_guidance", None)
+    if not isinstance(guided, bool):
+        raise InputError(
+            "Whether this batch is [negative, positive] is not known. Say placement='both' in modulate()."
+        )
+    return count // 2 if guided else 0
+
+
+def _calling_pipeline() -> Any:
+    """The pipeline whose call is running: it alone knows what its batches are made of.
+
+    A U-Net is shared between pipelines (`from_pipe`, `Pipeline(**pipe.components)`), and they do not tell it
+    who calls.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self") if "self" in frame.f_code.co_varnames else None
+        if isinstance(owner, DiffusionPipeline):
+            return owner
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

@@ -571,18 +571,33 @@ def test_a_model_without_sketch_greys_its_tools(drawer: Drawer, harness: Harness
 # -- files -------------------------------------------------------------------------------------------------
 
 
-def test_a_dropped_picture_reaches_python(drawer: Drawer, harness: Harness) -> None:
-    drop = """([name, type, text]) => {
-        const transfer = new DataTransfer();
-        transfer.items.add(new File([text], name, { type }));
-        const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
-        document.querySelector(".stage").dispatchEvent(event);
-        return event.defaultPrevented;
-    }"""
-    assert drawer.page.evaluate(drop, ["notes.txt", "text/plain", "x"])
-    assert drawer.heard() == "Only pictures can be dropped here"
-    assert drawer.page.evaluate(drop, ["map.png", "image/png", "a picture"])
+GIVE = """([kind, selector, name, type, text]) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([text], name, { type }));
+    const options = { dataTransfer: transfer, clipboardData: transfer, bubbles: true, cancelable: true };
+    const event = kind === "paste" ? new ClipboardEvent(kind, options) : new DragEvent(kind, options);
+    document.querySelector(selector).dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+@pytest.mark.parametrize("where", [".stage", "body"])
+@pytest.mark.parametrize("type_", ["image/png", ""])
+def test_a_picture_dropped_or_pasted_anywhere_reaches_python(
+    drawer: Drawer, harness: Harness, kind: str, where: str, type_: str
+) -> None:
+    assert drawer.page.evaluate(GIVE, [kind, where, "map.png", type_, "a picture"])
     assert wait_until(drawer.page, lambda: harness.dropped) == [b"a picture"]
+
+
+def test_what_is_no_picture_is_refused_for_eyes_too(drawer: Drawer, harness: Harness) -> None:
+    assert drawer.page.evaluate(GIVE, ["drop", ".stage", "notes.txt", "text/plain", "x"])
+    assert drawer.heard().startswith("Only pictures can be loaded")
+    box = drawer.page.locator(".mcm-canvas [role=status]").bounding_box()
+    assert box is not None
+    assert box["width"] > 100
+    assert harness.dropped == []
 
 
 def test_both_layers_can_be_downloaded(drawer: Drawer, tmp_path: Path) -> None:

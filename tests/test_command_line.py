@@ -166,11 +166,11 @@ class TestGenerate:
         self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         shades = palette_picture(LAYOUT, CLASSES)[:48, :, :3].copy()
-        shades[20, :5] += 1
+        shades[20:30, :10] = (230, 40, 160)
         Image.fromarray(shades).save("shades.png")
         told = Told(capsys, "generate", "--labels", "shades.png", "--steps", 1, "--out", "out.png", *models)
-        assert "note: 5 pixels had no class's exact colour" in told.err
-        assert "note: The picture was stretched from 64 x 48 to 64 x 64 pixels." in told.err
+        assert "note: 100 pixels were in a colour of no class" in told.err
+        assert "note: The picture of 64 x 48 pixels was cut to its middle." in told.err
 
     def test_a_restore_with_other_models_says_so(
         self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]

@@ -407,7 +407,8 @@ class TestCaptions:
 
 def test_the_command_writes_a_folder_that_the_trainer_reads(tmp_path: Path) -> None:
     from mcm_core.drawing.conditions import Modality
-    from mcm_core.training.data import Layout, checked_pairs, open_classes, open_rows
+    from mcm_core.training.data import checked_pairs
+    from mcm_core.training.rows import Layout, open_classes, open_rows
 
     assert render.main(["--count", "3", "--out", str(tmp_path), "--seed", "5", "--processes", "1"]) == 0
     classes = open_classes(str(tmp_path))
@@ -419,7 +420,7 @@ def test_the_command_writes_a_folder_that_the_trainer_reads(tmp_path: Path) -> N
         assert np.array_equal(pair.picture, expected.picture)
         assert np.array_equal(pair.maps["labels"], expected.labels)
         assert np.array_equal(pair.maps["sketch"], expected.sketch)
-        assert pair.text == expected.text
+        assert pair.captions == (expected.text,)
     assert [entry["name"] for entry in json.loads((tmp_path / "classes.json").read_text())] == list(IDS)
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo import views
 from demo.form import LIVE_STEPS, STEPS
 from demo.models import Models
 from mcm_core import MCMPipeline
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
+from mcm_core.pipeline import Step
 from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests import pages
@@ -198,12 +200,18 @@ def test_previews_arrive_while_the_picture_forms(visit: Callable[..., Visitor], 
     visitor = visit()
     pipeline.hold()
     visitor.page.locator("#go").click()
-    previews = set()
+    shown = []
     for step in range(STEPS - 1):
         pipeline.let_go(1)
         visitor.in_viewer(f".stage[data-step='{step}']").wait_for()
-        previews.add(visitor.in_viewer(".forming img").get_attribute("src"))
-    assert len(previews) == STEPS - 1
+        shown.append(visitor.in_viewer(".forming img").get_attribute("src"))
+    (request,) = pipeline.begun
+    steps = [
+        event
+        for event in MCMPipeline(pipeline.base, pipeline.modulator).paint(request)
+        if isinstance(event, Step)
+    ]
+    assert shown == [views.previews(step)[0] for step in steps[: STEPS - 1]]
     pipeline.let_go()
     assert visitor.finished()
     assert "Painted in" in visitor.in_viewer(".bar .status").inner_text()
@@ -261,7 +269,7 @@ def test_the_slider_compares_with_the_same_noise_without_the_drawing(
     paint_sky_and_water(visitor)
     modulated = request_of(visitor.generate(), tmp_path)
     visitor.tab("Compare")
-    wait_until(visitor.page, lambda: visitor.state() == "done" and visitor.in_viewer("img.plain").count())
+    visitor.in_viewer(".stage[data-state=done] img.plain").wait_for()
     plain = visitor.file(visitor.in_viewer("img.plain").get_attribute("src") or "")
     alone = MCMPipeline(models.default.base)(
         replace(modulated, conditions=Conditions(), strength={}, compare=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tracemalloc
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,18 @@ from PIL import Image, PngImagePlugin
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.drawing.picture_files import open_picture
-from mcm_core.record import Origin, Record, from_json, of_picture, read_png, read_record, to_json, write_png
+from mcm_core.record import (
+    MAX_MAPS_BYTES,
+    Origin,
+    Record,
+    from_json,
+    of_picture,
+    open_recorded,
+    read_png,
+    read_record,
+    to_json,
+    write_png,
+)
 from mcm_core.request import Request
 from tests import tiny
 
@@ -160,8 +172,6 @@ class TestRefusals:
             from_json(json.dumps(content(maps={"depth": {**packed, "shape": shape}})))
 
     def test_a_compressed_bomb_is_not_inflated(self) -> None:
-        import tracemalloc
-
         bomb = base64.b64encode(zlib.compress(bytes(300_000_000), 9)).decode()
         text = json.dumps(content(maps={"depth": {"shape": [8, 8], "zlib": bomb}}))
         tracemalloc.start()
@@ -169,6 +179,21 @@ class TestRefusals:
             from_json(text)
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
         tracemalloc.stop()
+
+    def test_many_maps_are_refused_by_the_sum_of_their_sizes(self) -> None:
+        side = 1000
+        packed = {"shape": [side, side], "zlib": base64.b64encode(zlib.compress(bytes(side**2), 9)).decode()}
+        maps = {f"map{index}": packed for index in range(MAX_MAPS_BYTES // side**2 + 1)}
+        tracemalloc.start()
+        with pytest.raises(InputError, match="maps are too large"):
+            from_json(json.dumps(content(maps=maps)))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("filler", ["[],", "{},", "0,"])
+    def test_a_long_record_is_refused_before_it_is_parsed(self, filler: str) -> None:
+        with pytest.raises(InputError, match="too long"):
+            from_json(f"[{filler * 4_100_000}0]")
 
     @settings(deadline=None)
     @given(
@@ -195,6 +220,56 @@ class TestRefusals:
         Image.fromarray(PICTURE).save(file, "PNG", pnginfo=text)
         with pytest.raises(InputError):
             read_png(file.getvalue())
+
+
+class TestPixels:
+    """A record is of its picture only while neither the size nor a pixel has changed."""
+
+    REQUEST = Request(width=24, height=16)
+
+    def resaved(self, image: np.ndarray) -> bytes:
+        """As an editor saves it that keeps the text of the file."""
+        text, file = PngImagePlugin.PngInfo(), io.BytesIO()
+        text.add_text("mcm", open_picture(write_png(PICTURE, self.REQUEST)).info["mcm"])
+        Image.fromarray(image).save(file, "PNG", pnginfo=text)
+        return file.getvalue()
+
+    def test_an_unchanged_picture(self) -> None:
+        image, record = open_recorded(self.resaved(PICTURE), lambda record: None)
+        assert record is not None
+        assert record.request == self.REQUEST
+        assert record.is_of(np.asarray(image))
+
+    def test_one_changed_pixel(self) -> None:
+        edited = PICTURE.copy()
+        edited[3, 4, 0] ^= 1
+        image, record = open_recorded(self.resaved(edited), lambda record: None)
+        assert record is not None
+        assert not record.is_of(np.asarray(image))
+
+    def test_an_older_record_says_nothing_of_the_pixels(self) -> None:
+        assert from_json(json.dumps(content())).is_of(PICTURE)
+
+    def test_another_size_is_refused_before_a_pixel_is_decoded(self) -> None:
+        bomb = self.resaved(np.zeros((4096, 4096, 3), np.uint8))
+        tracemalloc.start()
+        with pytest.raises(InputError, match="4096 x 4096"):
+            open_recorded(bomb[: len(bomb) // 2], lambda record: None)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+
+    def test_a_refused_record_is_refused_before_a_pixel_is_decoded(self) -> None:
+        def judge(record: Record) -> None:
+            raise InputError("The model takes no such map.")
+
+        data = self.resaved(PICTURE)
+        with pytest.raises(InputError, match="no such map"):
+            open_recorded(data[:-100], judge)
+
+    def test_a_picture_without_a_record(self) -> None:
+        file = io.BytesIO()
+        Image.fromarray(PICTURE).save(file, "PNG")
+        assert open_recorded(file.getvalue(), lambda record: None)[1] is None
 
 
 class TestOrigin:

@@ -108,10 +108,11 @@ def called(url: str, data: list[Any]) -> tuple[str, Any]:
 NAMES = (
     "prompt", "label_map", "sketch", "drawing", "negative_prompt", "steps", "guidance_scale", "seed",
     "scheduler", "strength", "start", "end", "placement", "compare", "width", "height", "model",
+    "fit", "zero_based",
 )  # fmt: skip
 GOOD: dict[str, Any] = {
     **dict.fromkeys(NAMES), "prompt": "", "negative_prompt": "", "steps": 1, "seed": 7, "strength": {},
-    "start": 0, "end": 1, "placement": "both", "compare": False,
+    "start": 0, "end": 1, "placement": "both", "compare": False, "fit": "crop", "zero_based": False,
 }  # fmt: skip
 
 
@@ -221,9 +222,9 @@ def test_a_canvas_value_that_does_not_add_up_is_refused(client: Client, change: 
 
 def test_unknown_colours_go_to_the_nearest_class_and_are_counted(client: Client, tmp_path: Path) -> None:
     painted = np.asarray(picture()).copy()
-    painted[:2] += 9
+    painted[:8] = (0x6A, 0xC1, 0x4C)
     _, _, details = generate(client, label_map=saved(tmp_path, Image.fromarray(painted)))
-    assert details["notes"] == ["128 pixels had no class's exact colour and went to the nearest class."]
+    assert details["notes"] == ["512 pixels were in a colour of no class and went to the nearest class."]
 
 
 # -- numbers, text, arguments ------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from mcm_core.training.job import prepare
 from mcm_core.training.options import parse
 from mcm_core.training.stopping import Stop
 from tests import tiny
-from tests.pairs import build_pairs, draw
+from tests.pairs import COLORS, build_pairs, draw
 
 QUICK = [
     "--preset",
@@ -140,7 +140,8 @@ def test_other_bases_train_with_the_same_command(
 def test_other_modalities_and_no_text(tmp_path: Path, sd_folder: Path) -> None:
     data = build_pairs(tmp_path / "pairs", 4, text=None, depth="images/0.png")
     argv = arguments(sd_folder, data, tmp_path / "out", "--steps", "2", "--modalities", "sketch", "depth:3")
-    assert command.main(argv) == 0
+    assert command.main(argv) == 2, "the base takes text, and there is none"
+    assert command.main([*argv, "--text-dropout", "1"]) == 0
     trained = Modulator.from_pretrained(tmp_path / "out").modalities
     assert [(one.name, one.kind, one.channels) for one in trained] == [
         ("sketch", "image", 1),
@@ -402,13 +403,31 @@ def test_bad_options_are_refused_in_one_line(
     assert not out.exists()
 
 
+def test_a_drawing_that_no_pair_has_is_refused(
+    tmp_path: Path, sd_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = build_pairs(tmp_path / "pairs", 3, sketch=None)
+    argv = arguments(sd_folder, data, tmp_path / "out", "--modalities", "labels", "sketch")
+    assert command.main(argv) == 2
+    assert "No pair has anything drawn for sketch" in capsys.readouterr().err
+
+
+def test_what_was_understood_is_shown_before_the_first_step(tmp_path: Path, sd_folder: Path) -> None:
+    data = build_pairs(tmp_path / "pairs", 3)
+    assert command.main(arguments(sd_folder, data, tmp_path / "out", "--steps", "1")) == 0
+    sheet = np.asarray(Image.open(tmp_path / "out" / "understood.png"))
+    picture, labels, _ = draw(0, 64)
+    assert np.array_equal(sheet[:64, :64], picture)
+    assert np.array_equal(sheet[:64, 68:132], COLORS[labels])
+
+
 def test_bad_data_is_told_before_the_first_step(
     tmp_path: Path, sd_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = build_pairs(tmp_path / "pairs", 3)
     (data / "sketches" / "2.png").unlink()
     assert command.main(arguments(sd_folder, data, tmp_path / "out")) == 2
-    assert "metadata.jsonl line 3: the sketch map" in capsys.readouterr().err
+    assert "the sketch map is missing: metadata.jsonl line 3" in capsys.readouterr().err
     assert not (tmp_path / "out" / "training.json").exists()
 
 
@@ -419,7 +438,9 @@ def test_a_dry_run_checks_and_writes_nothing(
     tmp_path: Path, sd_folder: Path, pairs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(arguments(sd_folder, pairs_folder, tmp_path / "out", "--dry-run")) == 0
-    assert "12 pairs to train on, 0 held out; labels (labels), sketch (image)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "12 pairs to train on, 0 held out" in told
+    assert "12 with labels, 12 with sketch, 12 with a caption" in told
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,9 @@
 """Pairs as they are read, checked, varied and dealt out to steps; the loss's equations."""
 
 import json
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +21,14 @@ from mcm_core.drawing.freehand import scrawl, unpaint
 from mcm_core.schedule import moments
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
-from mcm_core.training.cache import encode, file_pairs, stored_pairs, to_signed
-from mcm_core.training.data import Layout, checked_pairs, open_classes, open_rows, read_pair
+from mcm_core.training.cache import encode, file_pairs, fingerprint, stored_pairs, to_signed
+from mcm_core.training.data import checked_pairs, read_pair
 from mcm_core.training.dropout import Rates, kept_modalities
-from tests.pairs import COLORS, build_pairs, draw, read_lines, write_lines
+from mcm_core.training.rows import Layout, check_captions, default_modalities, open_classes, open_rows
+from tests.pairs import CLASSES, COLORS, build_pairs, draw, read_lines, write_lines
 
 LABELS, SKETCH = Modality("labels", "labels"), Modality("sketch", "image")
-LAYOUT = Layout((64, 64), (LABELS, SKETCH), tuple(LabelClass(name, "#000000") for name in "abc"))
+LAYOUT = Layout((64, 64), (LABELS, SKETCH), tuple(LabelClass(one["name"], one["color"]) for one in CLASSES))
 ABAR = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012).alphas_cumprod
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -152,7 +156,7 @@ def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert np.array_equal(pair.picture, picture)
     assert np.array_equal(pair.maps["labels"], labels)
     assert np.array_equal(pair.maps["sketch"], 255 - sketch)
-    assert pair.text == "a pond, dusk"
+    assert pair.captions == ("a pond, dusk",)
 
 
 def test_palette_ids_are_read_and_missing_maps_are_absent(tmp_path: Path) -> None:
@@ -184,12 +188,14 @@ def spoil(folder: Path, problem: str) -> None:
         (folder / "images" / "1.png").unlink()
     elif problem == "missing map":
         (folder / "labels" / "1.png").unlink()
-    elif problem == "another size":
-        Image.fromarray(draw(1, 32)[1]).save(folder / "labels" / "1.png")
+    elif problem == "another shape":
+        Image.fromarray(draw(1, 64)[1][:32]).save(folder / "labels" / "1.png")
     elif problem == "unknown id":
         Image.fromarray(np.full((64, 64), 9, np.uint8)).save(folder / "labels" / "1.png")
-    elif problem == "colour map":
-        Image.fromarray(draw(1, 64)[0]).save(folder / "labels" / "1.png")
+    elif problem == "colours of no class":
+        Image.fromarray(draw(1, 64)[0][..., ::-1].copy()).save(folder / "labels" / "1.png")
+    elif problem == "ids in a JPEG":
+        Image.fromarray(draw(1, 64)[1]).save(folder / "labels" / "1.png", format="JPEG")
     elif problem == "truncated picture":
         path = folder / "images" / "1.png"
         path.write_bytes(path.read_bytes()[:100])
@@ -201,19 +207,20 @@ def spoil(folder: Path, problem: str) -> None:
 @pytest.mark.parametrize(
     ("problem", "told"),
     [
-        ("missing picture", r"images/1\.png is missing"),
-        ("missing map", r"labels/1\.png is missing"),
-        ("another size", "labels map is 32 x 32, its picture 64 x 64"),
-        ("unknown id", "id 9, the last class is 3"),
-        ("colour map", "has mode RGB"),
-        ("truncated picture", r"images/1\.png cannot be used"),
-        ("empty caption", "the caption is empty"),
+        ("missing picture", r"the picture is missing: metadata\.jsonl line 2 .*images/1\.png"),
+        ("missing map", r"the labels map is missing: metadata\.jsonl line 2 .*labels/1\.png"),
+        ("another shape", r"another shape than its picture: metadata\.jsonl line 2 .64 x 32 beside 64 x 64"),
+        ("unknown id", r"values from 9 to 9, but ids go from 0.*to 3.*: metadata\.jsonl line 2"),
+        ("colours of no class", r"colours of no class.*: metadata\.jsonl line 2"),
+        ("ids in a JPEG", r"JPEG, which blurs ids.*: metadata\.jsonl line 2"),
+        ("truncated picture", r"cannot be used: .*: metadata\.jsonl line 2 .*images/1\.png"),
+        ("empty caption", r"the caption is empty: metadata\.jsonl line 2"),
     ],
 )
 def test_each_problem_names_its_line(tmp_path: Path, problem: str, told: str) -> None:
     spoil(build_pairs(tmp_path, 3), problem)
     pairs = checked_pairs(open_rows(str(tmp_path), LAYOUT), LAYOUT, needs_text=True)
-    with pytest.raises(InputError, match=f"metadata.jsonl line 2: .*{told}"):
+    with pytest.raises(InputError, match=told):
         list(pairs)
 
 
@@ -221,7 +228,9 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     build_pairs(tmp_path, 3)
     for name in ("0", "2"):
         (tmp_path / "images" / f"{name}.png").unlink()
-    with pytest.raises(InputError, match=r"(?s)line 1: .*line 3: "):
+    with pytest.raises(
+        InputError, match=r"the picture is missing: metadata.jsonl line 1 .*, metadata.jsonl line 3 "
+    ):
         list(checked_pairs(open_rows(str(tmp_path), LAYOUT), LAYOUT, needs_text=True))
 
 
@@ -276,6 +285,69 @@ def test_a_dataset_of_the_hub_layout_gives_the_same_pairs(
     assert set(read_pair(rows[0], layout).maps) == {"labels"}
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"a pond"', ("a pond",)),
+        ('"a\u2028pond"', ("a\u2028pond",)),
+        ('["a pond", "a lake at noon", " "]', ("a pond", "a lake at noon")),
+        *[(nothing, ()) for nothing in ("null", "NaN", '""', '"  "', "[]")],
+    ],
+)
+def test_captions_in_any_form(tmp_path: Path, written: str, read: tuple[str, ...]) -> None:
+    line = f'{{"file_name": "images/0.png", "text": {written}}}\n'
+    (tmp_path / "metadata.jsonl").write_text(line, encoding="utf-8")
+    assert open_rows(str(tmp_path), LAYOUT)[0].captions == read
+
+
+def test_a_byte_order_mark_and_a_table_of_commas(tmp_path: Path) -> None:
+    folder = build_pairs(tmp_path, 2)
+    lines = read_lines(folder)
+    text = (folder / "metadata.jsonl").read_text()
+    (folder / "metadata.jsonl").write_text(text, encoding="utf-8-sig")
+    rows = open_rows(str(folder), LAYOUT)
+    (folder / "metadata.jsonl").unlink()
+    names = list(lines[0])
+    table = [",".join(names), *[",".join(f'"{line[name]}"' for name in names) for line in lines]]
+    (folder / "metadata.csv").write_text("\n".join(table), encoding="utf-8-sig")
+    again = open_rows(str(folder), LAYOUT)
+    assert [(row.captions, row.maps) for row in again] == [(row.captions, row.maps) for row in rows]
+
+
+def test_all_rows_decide_what_there_is(tmp_path: Path) -> None:
+    folder = build_pairs(tmp_path, 3)
+    lines = read_lines(folder)
+    del lines[0]["sketch"]
+    write_lines(folder, lines)
+    assert [kind.name for kind in default_modalities(str(folder), {})] == ["labels", "sketch"]
+    assert default_modalities(str(folder), {"labels": "map"}) == (SKETCH,)
+
+
+def test_captions_in_another_column_are_looked_for(tmp_path: Path) -> None:
+    folder = build_pairs(tmp_path, 2, text=None, additional_feature="a pond")
+    rows = open_rows(str(folder), LAYOUT)
+    with pytest.raises(InputError, match="--columns text=additional_feature"):
+        check_captions(sum(bool(row.captions) for row in rows), str(folder), LAYOUT)
+
+
+def test_maps_are_read_as_uploads_are(tmp_path: Path) -> None:
+    """White on black, ids in colour, an ignored value, a palette in another order."""
+    folder = build_pairs(tmp_path, 4)
+    _, labels, sketch = draw(0, 64)
+    Image.fromarray(255 - sketch).save(folder / "sketches" / "0.png")
+    Image.fromarray(labels).convert("RGB").save(folder / "labels" / "0.png")
+    _, ignored, _ = draw(1, 64)
+    Image.fromarray(np.where(ignored == 2, 255, ignored).astype(np.uint8)).save(folder / "labels" / "1.png")
+    indexed = Image.fromarray((3 - draw(2, 64)[1]).astype(np.uint8), "P")
+    indexed.putpalette(COLORS[3:0:-1].tobytes())
+    indexed.save(folder / "labels" / "2.png")
+    pairs = [read_pair(row, LAYOUT) for row in open_rows(str(folder), LAYOUT)]
+    assert np.array_equal(pairs[0].maps["sketch"], 255 - sketch)
+    assert np.array_equal(pairs[0].maps["labels"], labels)
+    assert np.array_equal(pairs[1].maps["labels"], np.where(ignored == 2, 0, ignored))
+    assert np.array_equal(pairs[2].maps["labels"], draw(2, 64)[1])
+
+
 # -- the cache ---------------------------------------------------------------------------------------------
 
 
@@ -304,7 +376,54 @@ def test_a_filled_cache_is_used_as_it_is(tmp_path: Path, sd_folder: Path) -> Non
         raise AssertionError("encoded again")
 
     again = stored_pairs(tmp_path / "cache", rows, LAYOUT, never, True, silent)
-    assert list(again.texts) == ["a pond, noon", "a pond, dusk"]
+    assert list(again.captions) == [["a pond, noon"], ["a pond, dusk"]]
+
+
+def test_the_cache_is_known_by_contents_wherever_they_lie(tmp_path: Path, base: Base) -> None:
+    folder = build_pairs(tmp_path / "pairs", 2)
+    known = tmp_path / "known.json"
+    before = fingerprint(open_rows(str(folder), LAYOUT), LAYOUT, base, known)
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)  # with other times of change
+    assert fingerprint(open_rows(str(tmp_path / "copy"), LAYOUT), LAYOUT, base) == before
+    assert fingerprint(open_rows(str(folder), LAYOUT), LAYOUT, base, known) == before
+    Image.fromarray(draw(5, 64)[0]).save(folder / "images" / "1.png")
+    assert fingerprint(open_rows(str(folder), LAYOUT), LAYOUT, base, known) != before
+
+
+def test_interrupted_encoding_goes_on_where_it_was(tmp_path: Path, base: Base) -> None:
+    rows = open_rows(str(build_pairs(tmp_path / "pairs", 20)), LAYOUT)
+    seen: list[int] = []
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what.startswith("encoding"):
+            seen.append(done)
+            if done == 8:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stored_pairs(tmp_path / "cache", rows, LAYOUT, lambda: base, True, interrupt)
+    assert not (tmp_path / "cache").exists()
+    resumed = stored_pairs(tmp_path / "cache", rows, LAYOUT, lambda: base, True, interrupt)
+    assert seen == [8, 16, 20]
+    whole = stored_pairs(tmp_path / "whole", rows, LAYOUT, lambda: base, True, silent)
+    assert np.array_equal(resumed.latents, whole.latents)
+    assert np.array_equal(resumed.maps["labels"], whole.maps["labels"])
+
+
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="only root can mount a tmpfs")
+def test_a_full_disk_is_an_error_and_nothing_worse(tmp_path: Path, base: Base) -> None:
+    rows = open_rows(str(build_pairs(tmp_path / "pairs", 60)), LAYOUT)
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(small)], check=False)
+    if mounted.returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        with pytest.raises(OSError, match=r"needs .* MiB more"):
+            stored_pairs(small / "cache", rows, LAYOUT, lambda: base, True, silent)
+        assert not (small / "cache").exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 # -- batches -----------------------------------------------------------------------------------------------
@@ -318,6 +437,14 @@ def plan(**changes: object) -> Plan:
         "size": (64, 64),
     }
     return Plan(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_one_of_several_captions_is_drawn_each_time(tmp_path: Path) -> None:
+    rows = open_rows(str(build_pairs(tmp_path, 2, text=["a pond", "a lake at noon"])), LAYOUT)
+    batches = Batches(file_pairs(rows, LAYOUT, True, silent), plan(indices=(0, 1), rates=EXACT))
+    drawn = [text for step in range(20) for text in batches[step].texts]
+    assert set(drawn) == {"a pond", "a lake at noon"}
+    assert 20 < drawn.count("a pond") < 60
 
 
 def test_an_epoch_over_two_ranks_sees_each_pair_once() -> None:

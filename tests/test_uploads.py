@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import subprocess
@@ -10,18 +11,20 @@ import warnings
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw, ImageFilter
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, LabelClass
-from mcm_core.drawing.palette import palette_picture, read_palette
+from mcm_core.drawing.label_pictures import named, palettes, read_labels
+from mcm_core.drawing.palette import palette_picture
 from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.sketches import edges, sketch_picture
-from mcm_core.drawing.uploads import from_map, from_upload, guess_kind
+from mcm_core.drawing.uploads import FITS, Reading, from_map, from_upload, guess_kind
 
 CLASSES = (
     LabelClass("sky", "#8ec1ef"),
@@ -49,6 +52,15 @@ MODES = [
 ]
 DEEP = ["I;16", "I;16L", "I;16B"]
 ORIENTATION = 0x0112
+DISPLAY_P3 = zlib.decompress(
+    base64.b64decode(
+        "eNpjYGD8kpefl8rCwMCQm1dSFOTupBARGaXAgAQSk4sLGPCCb9cYGEH0ZV0G0gFnSmpxMpD+AMQGyQVFJQwMjCD7VcpLCkBsFyBb"
+        "pAjoKCA7AsROh7BzQOwkCLsBrCYkyBnIngJkK6RD2FtA7CQI+wqInZtTmgy1F+RintS80GCQXiCWYXBhyGQoZihgyGFIZKhkUGAI"
+        "YDDGoZ4DrD6PIR+IUxHhhQgHhFjzfQYG2/3////fjRDz2s/AsNGcgYFrJ0JMw4KBQZCbgeHEzoLEokSwEDMQM6WlMTB8Ws7AwBvJ"
+        "wCB8AagnmlJ5AGDkTao="
+    )
+)
+"""The colours of most phones and laptops, as an ICC profile."""
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -82,6 +94,35 @@ def photo() -> Image.Image:
     gray = 150 + x * 0.3 + np.random.default_rng(3).normal(0, 3, x.shape)
     gray[np.hypot(x - 100, y - 80) < 50] -= 110
     return Image.fromarray(np.clip(gray, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+def large(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.resize((image.width * 4, image.height * 4), 0))
+
+
+def recall_and_precision(read: np.ndarray, truth: np.ndarray, slack: int = 5) -> tuple[float, float]:
+    """Shares of strokes that are found, and of what is found that are strokes, within `slack` pixels."""
+    near = np.ones((slack, slack), np.uint8)
+    around_read, around_truth = (cv2.dilate(mask.astype(np.uint8), near) > 0 for mask in (read, truth))
+    return (truth & around_read).sum() / truth.sum(), (read & around_truth).sum() / max(read.sum(), 1)
+
+
+def in_mode(ids: np.ndarray, mode: str) -> Image.Image:
+    """Ids as another program might store them."""
+    gray = Image.fromarray(ids)
+    if mode == "I;16":
+        return Image.fromarray(ids.astype(np.uint16))
+    if mode == "P":
+        image = Image.fromarray(ids, "P")
+        image.putpalette(
+            [channel for id_ in range(256) for channel in (id_ * 7 % 256, id_ * 90 % 256, 255 - id_)]
+        )
+        return image
+    if mode == "PA":
+        return in_mode(ids, "P").convert("PA")
+    if mode == "La":
+        return gray.convert("LA").convert("La")
+    return gray.convert(mode)
 
 
 class TestToRgb:
@@ -254,38 +295,121 @@ class TestRefusals:
         assert int(kilobytes) < 100_000
         assert "50 million pixels" in message
 
+    @pytest.mark.parametrize(
+        ("mode", "side", "form", "kind"),
+        [
+            ("I;16", 7000, "PNG", "sketch"),
+            ("I;16", 7000, "PNG", "labels"),
+            ("P", 7000, "PNG", "auto"),
+            ("RGB", 6000, "PNG", "auto"),
+            ("RGB", 7000, "JPEG", "photo"),
+        ],
+    )
+    def test_a_large_upload_costs_less_than_200_mb(
+        self, tmp_path: Path, mode: str, side: int, form: str, kind: str
+    ) -> None:
+        path = tmp_path / "large"
+        Image.new(mode, (side, side)).save(path, form)
+        program = (
+            "import resource, sys\n"
+            "from mcm_core.drawing.conditions import LabelClass\n"
+            "from mcm_core.drawing.picture_files import open_picture\n"
+            "from mcm_core.drawing.uploads import Reading, from_upload\n"
+            "from PIL import Image, ImageCms\n"
+            "classes = (LabelClass('sky', '#8ec1ef'),)\n"
+            "from_upload(Image.new('RGB', (64, 64)), classes, Reading(sys.argv[2]))\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "before = peak()\n"
+            "from_upload(open_picture(sys.argv[1]), classes, Reading(sys.argv[2]), (256, 256))\n"
+            "print(peak() - before)\n"
+        )
+        kilobytes = subprocess.check_output([sys.executable, "-c", program, str(path), kind], text=True)
+        assert int(kilobytes) < 200_000, kilobytes
+
 
 class TestPalette:
     @given(arrays.arrays(np.uint8, (9, 11), elements=st.integers(0, 4)))
     def test_round_trip(self, labels: np.ndarray) -> None:
         picture = Image.fromarray(palette_picture(labels, CLASSES))
         for image in (picture, picture.convert("RGB"), open_picture(encoded(picture))):
-            read, moved = read_palette(image, CLASSES)
-            assert np.array_equal(read, labels)
-            assert moved == 0
+            read = read_labels(image, CLASSES)
+            assert np.array_equal(read.maps.get(LABELS, np.zeros_like(labels)), labels)
+            assert read.notes == ()
 
     def test_a_white_class_is_no_void(self) -> None:
         classes = (LabelClass("snow", "#ffffff"),)
         labels = np.ones((8, 8), np.uint8)
         labels[0] = 0
-        read, moved = read_palette(Image.fromarray(palette_picture(labels, classes)), classes)
-        assert np.array_equal(read, labels)
-        assert moved == 0
+        read = read_labels(Image.fromarray(palette_picture(labels, classes)), classes)
+        assert np.array_equal(read.maps[LABELS], labels)
+        assert read.notes == ()
 
-    def test_unknown_colors_go_to_the_nearest_class_and_are_counted(self) -> None:
+    @pytest.mark.parametrize("blank", ["#000000", "#808080", "#3c3c3c"])
+    def test_black_or_one_even_grey_is_unpainted_and_told(self, blank: str) -> None:
         picture = palette_picture(layout(), CLASSES)[..., :3].copy()
-        picture[30:32, 10:15] = (0x6A, 0x9A, 0x50)  # a shade beside hill
+        picture[layout() == 0] = tuple(bytes.fromhex(blank[1:]))
         drawn = from_upload(Image.fromarray(picture), CLASSES)
         assert np.array_equal(drawn.maps[LABELS], layout())
-        assert [note for note in drawn.notes if note.startswith("10 pixels")]
+        assert any(blank in note and "unpainted" in note for note in drawn.notes)
 
-    @given(st.tuples(*[st.integers(0, 252)] * 3))
-    def test_the_nearest_class_is_that_of_the_least_distance(self, color: tuple[int, int, int]) -> None:
-        table = [tuple(bytes.fromhex(c.color[1:])) for c in CLASSES]
-        distances = [sum((a - b) ** 2 for a, b in zip(color, own, strict=True)) for own in table]
-        read, moved = read_palette(Image.new("RGB", (2, 3), color), CLASSES)
-        assert (read == 1 + int(np.argmin(distances))).all()
-        assert moved == (0 if color in table else 6)
+    def test_a_small_area_of_an_unknown_colour_goes_to_the_most_similar_class_and_is_counted(self) -> None:
+        picture = palette_picture(layout(), CLASSES)[..., :3].copy()
+        picture[26:34, 10:20] = (0x50, 0x9A, 0x60)  # a green beside hill
+        drawn = from_upload(Image.fromarray(picture), CLASSES)
+        assert np.array_equal(drawn.maps[LABELS], layout())
+        assert any(note.startswith("80 pixels") for note in drawn.notes)
+
+    def test_colours_of_no_class_on_much_of_a_map_are_refused_with_those_that_are_known(self) -> None:
+        picture = palette_picture(layout(), CLASSES)[..., :3].copy()
+        picture[24:] = (0xFF, 0x00, 0x80)
+        with pytest.raises(InputError, match=r"(?s)no class.*sky #8ec1ef.*ADE20K"):
+            from_upload(Image.fromarray(picture), CLASSES, Reading("labels"))
+
+    @pytest.mark.parametrize("form", ["PNG", "JPEG"])
+    def test_blurred_edges_and_jpeg_make_no_third_class_between_two(self, form: str) -> None:
+        image = Image.fromarray(palette_picture(layout(), CLASSES)[..., :3]).resize((256, 192), 0)
+        truth = layout().repeat(4, axis=0).repeat(4, axis=1)
+        blurred = image.filter(ImageFilter.GaussianBlur(1.5))
+        options = {"quality": 60} if form == "JPEG" else {}
+        drawn = from_upload(open_picture(encoded(blurred, form, **options)), CLASSES)
+        read = drawn.maps[LABELS]
+        assert (read == truth).mean() > 0.97
+        assert drawn.notes == ()
+        for row in range(2, 190):  # each pixel's class is there within a few pixels
+            near = truth[max(0, row - 6) : row + 7]
+            assert set(np.unique(read[row])) <= set(np.unique(near))
+
+    @pytest.mark.parametrize("title", ["ADE20K", "COCO-Stuff"])
+    def test_another_data_sets_colours_go_by_name(self, title: str) -> None:
+        palette = next(palette for palette in palettes() if palette.title == title)
+        shades = {
+            name: tuple(color) for name, color in zip(palette.names, palette.table.tolist(), strict=True)
+        }
+        picture = np.zeros((40, 64, 3), np.uint8)
+        picture[:10], picture[10:20], picture[20:30] = shades["sky"], shades["hill"], shades["sea"]
+        picture[30:40] = shades["fence"]
+        drawn = from_upload(Image.fromarray(picture), CLASSES)
+        assert np.array_equal(drawn.maps[LABELS][:, 0], np.repeat([1, 3, 4, 0], 10))
+        assert drawn.notes == (
+            f"Read in the colours of {title}: sky, hill, sea.",
+            "There is no class for fence: 25% stays unpainted.",
+        )
+
+    def test_names_differ_between_data_sets(self) -> None:
+        classes = tuple(
+            LabelClass(name, f"#0{i}0{i}0{i}") for i, name in enumerate(("water", "forest", "road"))
+        )
+        assert named(("sea", "lake", "tree", "sidewalk", "sofa"), classes).tolist() == [1, 1, 2, 3, 0]
+
+    def test_a_profile_other_than_srgb_is_converted(self) -> None:
+        picture = Image.fromarray(palette_picture(layout(), CLASSES)[..., :3])
+        wide = ImageCms.getOpenProfile(io.BytesIO(DISPLAY_P3))
+        shown = ImageCms.profileToProfile(picture, ImageCms.createProfile("sRGB"), wide)
+        assert shown is not None
+        assert np.abs(np.asarray(shown).astype(int) - np.asarray(picture)).max() > 8
+        drawn = from_upload(open_picture(encoded(shown, icc_profile=DISPLAY_P3)), CLASSES)
+        assert np.array_equal(drawn.maps[LABELS], layout())
+        assert drawn.notes == ()
 
     def test_a_jpeg_of_a_map_is_a_map(self) -> None:
         image = Image.fromarray(palette_picture(layout(), CLASSES)[..., :3])
@@ -294,11 +418,59 @@ class TestPalette:
 
 
 class TestIds:
-    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
-    def test_one_channel_of_small_values_is_ids(self, dtype: type) -> None:
-        drawn = from_upload(Image.fromarray(layout().astype(dtype)), CLASSES)
+    @settings(max_examples=120)
+    @given(
+        arrays.arrays(np.uint8, (12, 10), elements=st.integers(0, 4)).filter(
+            lambda ids: len(np.unique(ids)) > 2
+        ),
+        st.sampled_from(["L", "I;16", "I", "F", "LA", "RGB", "RGBA", "PA", "P", "La"]),
+        st.sampled_from([None, 254, 255]),
+    )
+    def test_any_mode_that_can_hold_ids_gives_them_back(
+        self, ids: np.ndarray, mode: str, ignored: int | None
+    ) -> None:
+        held = np.where(ids == 0, ignored, ids).astype(np.uint8) if ignored else ids
+        drawn = from_upload(in_mode(held, mode), CLASSES, Reading("labels"))
+        assert np.array_equal(drawn.maps[LABELS], ids)
+
+    @pytest.mark.parametrize("mode", ["L", "I;16", "I", "F", "LA", "RGB", "RGBA"])
+    def test_ids_are_known_for_what_they_are(self, mode: str) -> None:
+        drawn = from_upload(in_mode(layout(), mode), CLASSES)
         assert np.array_equal(drawn.maps[LABELS], layout())
-        assert drawn.notes == ()
+
+    def test_transparent_pixels_are_unpainted(self) -> None:
+        ids = layout()
+        ids[ids == 0] = 2
+        alpha = np.where(layout() == 0, 0, 255).astype(np.uint8)
+        image = Image.merge("LA", (Image.fromarray(ids), Image.fromarray(alpha)))
+        assert np.array_equal(from_upload(image, CLASSES).maps[LABELS], layout())
+
+    def test_single_bits_told_to_be_a_map(self) -> None:
+        image = Image.fromarray(layout() == 0)
+        assert np.array_equal(from_upload(image, CLASSES, Reading("labels")).maps[LABELS], layout() == 0)
+
+    def test_ids_that_count_from_0(self) -> None:
+        shifted = layout()
+        shifted[shifted == 0] = 1
+        drawn = from_upload(Image.fromarray(shifted - 1), CLASSES)
+        assert any("count from 0" in note for note in drawn.notes)
+        told = from_upload(Image.fromarray(shifted - 1), CLASSES, Reading("labels", zero_based=True))
+        assert np.array_equal(told.maps[LABELS], shifted)
+        assert told.notes == ()
+        with pytest.raises(InputError, match="up to 3"):
+            from_upload(Image.fromarray(shifted), CLASSES, Reading("labels", zero_based=True))
+
+    def test_ids_in_a_jpeg_are_refused(self) -> None:
+        image = Image.fromarray(layout())
+        with pytest.raises(InputError, match="JPEG"):
+            from_upload(open_picture(encoded(image, "JPEG")), CLASSES, Reading("labels"))
+
+    @pytest.mark.parametrize("order", [(1, 3), (3, 1)])
+    def test_a_palette_of_two_colours_keeps_both_classes(self, order: tuple[int, int]) -> None:
+        labels = np.where(layout() < 3, 1, 3).astype(np.uint8)
+        image = Image.fromarray((labels == order[1]).astype(np.uint8), "P")
+        image.putpalette([c for id_ in order for c in bytes.fromhex(CLASSES[id_ - 1].color[1:])])
+        assert np.array_equal(from_upload(open_picture(encoded(image)), CLASSES).maps[LABELS], labels)
 
     def indexed(self, palette: list[int]) -> Image.Image:
         image = Image.fromarray(layout(), "P")
@@ -310,7 +482,7 @@ class TestIds:
         assert np.array_equal(from_upload(self.indexed([0, 0, 0, *table]), CLASSES).maps[LABELS], layout())
 
     def test_indices_of_colors_unlike_any_class_are_ids(self) -> None:
-        vivid = [0, 0, 0, 128, 0, 0, 0, 255, 0, 128, 128, 0, 255, 0, 255]
+        vivid = [0, 0, 0, 128, 0, 0, 0, 255, 0, 128, 128, 0, 255, 0, 255]  # the usual one of indexed PNGs
         assert np.array_equal(from_upload(self.indexed(vivid), CLASSES).maps[LABELS], layout())
 
     def test_colors_win_over_indices_in_another_order(self) -> None:
@@ -324,7 +496,7 @@ class TestIds:
             labels = layout().astype(dtype)
             labels[20, 20] = value
             with pytest.raises(InputError, match="ids go from 0"):
-                from_upload(Image.fromarray(labels), CLASSES, "labels")
+                from_upload(Image.fromarray(labels), CLASSES, Reading("labels"))
 
 
 class TestSketch:
@@ -348,7 +520,7 @@ class TestSketch:
     @given(arrays.arrays(np.bool_, (12, 10)).filter(lambda strokes: 0 < strokes.mean() < 0.5))
     def test_round_trip(self, strokes: np.ndarray) -> None:
         sketch = strokes.astype(np.uint8) * 255
-        read = from_upload(Image.fromarray(sketch_picture(sketch)), CLASSES, "sketch")
+        read = from_upload(Image.fromarray(sketch_picture(sketch)), CLASSES, Reading("sketch"))
         assert np.array_equal(read.maps[SKETCH], sketch)
 
     def test_soft_edges_and_pencil(self) -> None:
@@ -360,7 +532,7 @@ class TestSketch:
     def test_a_shaded_photo_of_a_drawing(self) -> None:
         shade = np.linspace(0.45, 1.0, 96)[None, :, None]
         image = Image.fromarray((np.asarray(drawing("white", "#202020")) * shade).astype(np.uint8))
-        read = from_upload(image, CLASSES, "sketch").maps[SKETCH] > 0
+        read = from_upload(image, CLASSES, Reading("sketch")).maps[SKETCH] > 0
         truth = np.asarray(drawing(0, 255, "L")) > 0
         assert (read & truth).sum() / (read | truth).sum() > 0.8
 
@@ -373,6 +545,42 @@ class TestSketch:
     )
     def test_nothing_drawn_is_empty(self, image: Image.Image) -> None:
         assert from_upload(image, CLASSES).maps == {}
+
+    @pytest.mark.parametrize("kind", ["auto", "sketch"])
+    def test_pencil_on_paper_in_uneven_light(self, kind: str) -> None:
+        shade = np.linspace(60, 235, 384)[None, :, None] + np.zeros((320, 1, 3))
+        shade += np.random.default_rng(1).normal(0, 2, shade.shape)
+        truth = large(drawing(0, 255, "L", width=1)) > 0
+        image = Image.fromarray(np.clip(shade - 34 * truth[..., None], 0, 255).astype(np.uint8))
+        read = from_upload(image, CLASSES, Reading(kind)).maps[SKETCH] > 0
+        assert min(recall_and_precision(read, truth)) >= 0.9
+
+    def test_strokes_on_a_layer_of_even_opacity(self) -> None:
+        image = drawing("white", "black").convert("RGBA")
+        image.putalpha(100)
+        assert np.array_equal(from_upload(image, CLASSES).maps[SKETCH], np.asarray(drawing(0, 255, "L")))
+
+    @pytest.mark.parametrize("kind", ["auto", "sketch"])
+    @pytest.mark.parametrize("tilt", [0, 14])
+    def test_a_sheet_on_a_table_is_cut_out_and_straightened(self, kind: str, tilt: int) -> None:
+        sheet = np.asarray(drawing("#e8e8e0", "#303030", width=1).resize((384, 320), 0))
+        corners = np.array([(60, 50), (444, 50), (444, 370), (60, 370)], np.float32)
+        corners += np.array([(tilt, 0), (0, tilt), (-tilt, 0), (0, -tilt)], np.float32)
+        turn = cv2.getPerspectiveTransform(
+            np.array([(0, 0), (384, 0), (384, 320), (0, 320)], np.float32), corners
+        )
+        table = cv2.warpPerspective(
+            sheet, turn, (500, 420), borderMode=cv2.BORDER_CONSTANT, borderValue=(70, 60, 50)
+        )
+        drawn = from_upload(Image.fromarray(table), CLASSES, Reading(kind))
+        assert any("straightened" in note for note in drawn.notes)
+        read = cv2.resize(drawn.maps[SKETCH], (384, 320), interpolation=cv2.INTER_AREA) > 100
+        truth = large(drawing(0, 255, "L", width=1)) > 0
+        assert min(recall_and_precision(read, truth, slack=13)) >= 0.9
+
+    def test_a_drawing_that_fills_its_picture_is_not_cut(self) -> None:
+        assert from_upload(drawing("white", "black"), CLASSES).notes == ()
+        assert from_upload(drawing("black", "white"), CLASSES).notes == ()
 
 
 class TestPhoto:
@@ -401,14 +609,24 @@ class TestPhoto:
 class TestFitting:
     def test_a_map_of_another_size_is_resized_by_nearest(self) -> None:
         image = Image.fromarray(palette_picture(layout(), CLASSES))
-        drawn = from_upload(image, CLASSES, "labels", (96, 128))
+        drawn = from_upload(image, CLASSES, Reading("labels"), (96, 128))
         assert np.array_equal(drawn.maps[LABELS], layout().repeat(2, axis=0).repeat(2, axis=1))
         assert drawn.notes == ()
 
     def test_a_changed_shape_is_told(self) -> None:
-        drawn = from_upload(drawing("white", "black"), CLASSES, "sketch", (64, 64))
+        drawn = from_upload(drawing("white", "black"), CLASSES, Reading("sketch"), (64, 64))
         assert drawn.maps[SKETCH].shape == (64, 64)
-        assert drawn.notes == ("The picture was stretched from 96 x 80 to 64 x 64 pixels.",)
+        assert drawn.notes == ("The picture of 96 x 80 pixels was cut to its middle.",)
+
+    @pytest.mark.parametrize("fit", FITS)
+    def test_circles_stay_round_unless_stretching_is_asked_for(self, fit: str) -> None:
+        image = Image.new("L", (200, 100), 255)
+        ImageDraw.Draw(image).ellipse([70, 20, 130, 80], outline=0, width=2)
+        drawn = from_upload(image, CLASSES, Reading("sketch", fit), (100, 100))
+        rows, columns = np.nonzero(drawn.maps[SKETCH])
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert (height, width) == {"crop": (61, 61), "pad": (31, 31), "stretch": (61, 31)}[fit]
+        assert any(fit in note or "middle" in note or "margins" in note for note in drawn.notes)
 
     def test_a_large_upload_shrinks_and_keeps_its_lines(self) -> None:
         image = Image.new("L", (4096, 3000), 255)
@@ -419,7 +637,9 @@ class TestFitting:
 
     def test_unknown_kinds_are_refused(self) -> None:
         with pytest.raises(InputError, match="labels, sketch, photo"):
-            from_upload(drawing("white", "black"), CLASSES, "drawing")
+            Reading("drawing")
+        with pytest.raises(InputError, match="crop, pad, stretch"):
+            Reading(fit="squeeze")
 
     def test_maps_of_other_modalities(self) -> None:
         image = Image.new("RGB", (16, 12), (10, 20, 30))

@@ -195,3 +195,88 @@ def test_guided_placement_is_refused_by_name(pipe: Any, modulator: Modulator) ->
 def test_a_modulator_of_other_latents_is_refused(pipe: Any, ldm_folder: Path) -> None:
     with pytest.raises(InputError, match="latent_channels is 3, the base's is 4"):
         modulate(pipe, tiny.build_modulator(Base.from_pretrained(ldm_folder)), tiny.drawing())
+
+
+def test_other_pipelines_of_the_same_parts_follow_alike(pipe: Any, modulator: Modulator) -> None:
+    drawn = modulate(pipe, modulator, tiny.drawing(), placement="conditional")
+    expected = paint(drawn)
+    again = quiet(diffusers.StableDiffusionPipeline(**drawn.components, requires_safety_checker=False))
+    from_pipe = quiet(diffusers.AutoPipelineForText2Image.from_pipe(drawn))
+    unwrapped = modulate(pipe, modulator, tiny.drawing(), placement="conditional")
+    del drawn
+    for pipeline in (again, from_pipe, unwrapped):
+        assert np.array_equal(paint(pipeline), expected)
+    img2img = quiet(diffusers.AutoPipelineForImage2Image.from_pipe(again))
+    direct = modulate(variant(diffusers.StableDiffusionImg2ImgPipeline, pipe), modulator, tiny.drawing())
+    options = {"image": photo(), "strength": 0.7}
+    assert np.array_equal(paint(img2img, **options), paint(direct, **options))
+
+
+def test_both_of_two_nested_drawings_know_the_guidance(pipe: Any, modulator: Modulator) -> None:
+    """With the outer one off, the inner one acts as it does alone."""
+    inner = modulate(pipe, modulator, tiny.drawing(), placement="conditional")
+    outer = modulate(inner, modulator, tiny.drawing(), placement="conditional", strength=0)
+    assert np.array_equal(paint(outer), paint(inner))
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        (diffusers.StableDiffusionPAGPipeline, "third branch"),
+        (diffusers.StableDiffusionSAGPipeline, "self-attention"),
+        (diffusers.StableDiffusionInstructPix2PixPipeline, "three branches"),
+        (diffusers.StableDiffusionPanoramaPipeline, "many crops"),
+    ],
+)
+def test_pipelines_of_another_make_are_refused_by_name(
+    pipe: Any, modulator: Modulator, kind: Any, named: str
+) -> None:
+    with pytest.raises(InputError, match=f"{kind.__name__} cannot follow a drawing: .*{named}"):
+        modulate(variant(kind, pipe), modulator, tiny.drawing())
+
+
+@pytest.mark.parametrize("placement", ["both", "conditional"])
+def test_perturbed_attention_that_comes_later_is_refused_and_leaves_the_modulator_alone(
+    pipe: Any, modulator: Modulator, placement: str
+) -> None:
+    before = {name: type(part).__name__ for name, part in modulator.named_modules()}
+    drawn = modulate(pipe, modulator, tiny.drawing(), placement=placement)
+    perturbed = quiet(diffusers.AutoPipelineForText2Image.from_pipe(drawn, enable_pag=True))
+    with pytest.raises(InputError, match="cannot follow a drawing"):
+        paint(perturbed, pag_scale=3.0)
+    assert {name: type(part).__name__ for name, part in modulator.named_modules()} == before
+
+
+def test_schedulers_without_alphas_and_pipelines_without_a_unet_are_refused_by_name(
+    pipe: Any, modulator: Modulator
+) -> None:
+    other = variant(diffusers.StableDiffusionPipeline, pipe)
+    other.scheduler = diffusers.EDMEulerScheduler()
+    with pytest.raises(InputError, match="EDMEulerScheduler has no alphas_cumprod"):
+        modulate(other, modulator, tiny.drawing())
+    other.scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler has no alphas_cumprod"):
+        modulate(other, modulator, tiny.drawing())
+    with pytest.raises(InputError, match="has no U-Net"):
+        modulate(diffusers.DiffusionPipeline(), modulator, tiny.drawing())
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({"strength": 5.0}, "strength"),
+        ({"strength": {"scetch": 1.0}}, "scetch"),
+        ({"conditions": photo()}, "Conditions object"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(
+    pipe: Any, modulator: Modulator, bad: dict[str, Any], told: str
+) -> None:
+    options = {"conditions": tiny.drawing(), **bad}
+    with pytest.raises(InputError, match=told):
+        modulate(pipe, modulator, options.pop("conditions"), **options)
+
+
+def test_saving_says_what_to_save_instead(pipe: Any, modulator: Modulator, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Save the plain pipeline and the modulator"):
+        modulate(pipe, modulator, tiny.drawing()).save_pretrained(tmp_path)

@@ -113,22 +113,40 @@ export function listenToKeys(root, editor, classes) {
   document.addEventListener("keydown", listen);
 }
 
-/** A picture file that is dropped on the stage goes to `take(file)`. */
-export function listenToDrops(stage, take) {
-  const mark = (isOver) => stage.root.classList.toggle("over", isOver);
-  const hasFile = (event) => [...event.dataTransfer.types].includes("Files");
+const PICTURE = /\.(png|jpe?g|webp|avif|gif|bmp|tiff?|ppm)$/i;
 
-  stage.root.addEventListener("dragover", (event) => {
-    if (!hasFile(event)) return;
-    event.preventDefault();
-    mark(true);
-  });
-  stage.root.addEventListener("dragleave", () => mark(false));
-  stage.root.addEventListener("drop", (event) => {
-    if (!hasFile(event)) return;
-    event.preventDefault();
-    mark(false);
-    const file = [...event.dataTransfer.files].find(({ type }) => type.startsWith("image/"));
-    take(file || null);
-  });
+/** The first picture of a list of files, or null. Some systems name no type. */
+function pictureIn(files) {
+  return [...files].find(({ type, name }) => (type ? type.startsWith("image/") : PICTURE.test(name))) ?? null;
+}
+
+/** A picture file that is dropped or pasted anywhere on the page goes to `take(file)`; null is no picture. */
+export function listenToFiles(stage, take) {
+  const mark = (isOver) => stage.root.classList.toggle("over", isOver);
+  const hasFile = (transfer) => [...(transfer?.types ?? [])].includes("Files");
+  const handlers = {
+    dragover: (event) => {
+      if (!hasFile(event.dataTransfer)) return;
+      event.preventDefault();
+      mark(true);
+    },
+    dragleave: (event) => mark(Boolean(event.relatedTarget)),
+    drop: (event) => {
+      if (!hasFile(event.dataTransfer)) return;
+      event.preventDefault();
+      mark(false);
+      take(pictureIn(event.dataTransfer.files));
+    },
+    paste: (event) => {
+      if (!hasFile(event.clipboardData)) return;
+      event.preventDefault();
+      take(pictureIn(event.clipboardData.files));
+    },
+  };
+  for (const [kind, handle] of Object.entries(handlers)) {
+    document.addEventListener(kind, function listen(event) {
+      if (stage.root.isConnected) handle(event);
+      else document.removeEventListener(kind, listen);
+    });
+  }
 }

@@ -4,7 +4,7 @@ import { make } from "../dom.js";
 import { firstTool } from "./actions.js";
 import { Drawing, fromValue, LAYERS, MAX_SIDE, MIN_SIDE, toValue } from "./drawing.js";
 import { Editor } from "./editor.js";
-import { listenToArrows, listenToDrops, listenToKeys, listenToPointers } from "./input.js";
+import { listenToArrows, listenToFiles, listenToKeys, listenToPointers } from "./input.js";
 import { Panel } from "./panel.js";
 import { resample } from "./raster.js";
 import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
@@ -90,7 +90,7 @@ class Canvas {
     listenToPointers(this.stage, this.editor, (at) => this.hover(at));
     listenToArrows(this.stage, this.editor, (at) => this.aim(at), say);
     listenToKeys(this.root, this.editor, () => this.panel.classes);
-    listenToDrops(this.stage, (file) => this.drop(file));
+    listenToFiles(this.stage, (file) => this.drop(file));
   }
 
   // -- what is seen -----------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Canvas {
 
   async drop(file) {
     if (!file) {
-      this.panel.say("Only pictures can be dropped here");
+      this.panel.warn("Only pictures can be loaded: PNG, JPEG, WebP and the like");
       return;
     }
     try {
@@ -153,7 +153,7 @@ class Canvas {
       const { path } = await this.gradio.upload(file);
       this.gradio.trigger("dropped", { path, name: file.name });
     } catch {
-      this.panel.say(`${file.name} could not be loaded`);
+      this.panel.warn(`${file.name} could not be loaded. Try again`);
     }
   }
 

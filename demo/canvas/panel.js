@@ -41,6 +41,15 @@ export class Panel {
 
   say(text) {
     this.status.textContent = text;
+    this.status.classList.remove("seen");
+  }
+
+  /** What eyes must read, too, until something else is said or a while has passed. */
+  warn(text) {
+    this.say(text);
+    this.status.classList.add("seen");
+    clearTimeout(this.fading);
+    this.fading = setTimeout(() => this.status.classList.remove("seen"), 8000);
   }
 
   /** The button of an action; refresh() keeps it true. */

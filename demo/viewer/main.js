@@ -5,16 +5,19 @@ import { ActionPanel } from "./action.js";
 import { ComparePanel } from "./compare.js";
 import { FollowedPanel } from "./followed.js";
 import { ResultPanel } from "./result.js";
+import { hasPicture, isBusy, NOTHING, shownAfter } from "./state.js";
 
 const TITLES = { result: "Result", compare: "Compare", action: "What it did", followed: "How it followed" };
-const BUSY = ["waiting", "running", "comparing"];
 
-/** The stage says which view it shows: `data-state`, `data-run` and, while a picture forms, `data-step`. */
+/**
+ * The stage says which view it shows: `data-state`, `data-run` and, while a picture forms, `data-step`. The page's body
+ * says with `data-busy` whether something is being painted, on which Generate and Stop take turns.
+ */
 class Viewer {
   constructor(root, ratio, compare) {
     this.compare = compare;
     this.tab = "result";
-    this.view = { state: "idle" };
+    this.view = NOTHING;
     this.selected = 0;
     this.previews = [];
     this.panels = {
@@ -53,14 +56,12 @@ class Viewer {
     this.refresh();
   }
 
-  /** Takes over a view from Python. One of an earlier run may still arrive after a later run has begun. */
-  take(view) {
-    if (!view || view.run < (this.view.run || 0)) return;
+  /** Takes over a view from Python, if it has something to say. */
+  take(arrived) {
+    const view = shownAfter(this.view, arrived);
+    if (view === this.view) return;
+    if (view.run !== this.view.run) Object.assign(this, { selected: 0, previews: [] });
     if (view.state === "running") this.previews[view.step] = view.previews;
-    if (view.state === "running" && view.step === 0) this.previews = [view.previews];
-    if (view.run !== this.view.run) this.selected = 0;
-    if (view.state === "stopped") view = { ...this.view, ...view };
-    if (view.state === "done" && view.restored) this.previews = [];
     this.tell(view);
     this.view = view;
     this.refresh();
@@ -83,11 +84,21 @@ class Viewer {
       if (isOpen) this.tabStop(tab);
     }
     const { state, run = 0, step = "" } = this.view;
-    const showing = state === "done" || state === "comparing" ? this.finished() : this.unfinished();
+    const picture = this.picture();
+    const showing = picture ? this.finished(picture) : this.unfinished();
     if (this.stage.firstChild !== showing.node) this.stage.replaceChildren(showing.node);
     this.bar.replaceChildren(this.statusLine(), ...(showing.controls ? [showing.controls] : []));
     this.below.replaceChildren(...(showing.below ? [showing.below] : []));
     Object.assign(this.stage.dataset, { state, run, step });
+    document.body.dataset.busy = isBusy(this.view);
+  }
+
+  /** The view whose finished picture is seen; null where there is none, or where a picture forms in its place. */
+  picture() {
+    const { view } = this;
+    if (hasPicture(view)) return view;
+    const forms = (view.state === "running" && !view.live) || (view.state === "stopped" && this.previews.length > 0);
+    return forms ? null : view.last;
   }
 
   unfinished() {
@@ -102,15 +113,16 @@ class Viewer {
     return { node: make("p", { class: state === "failed" ? "hint failed" : "hint" }, texts[state] || "") };
   }
 
-  finished() {
+  finished(view) {
     const panel = this.panels[this.tab];
-    if (this.view.state === "comparing" && this.tab === "compare" && this.view.previews) {
-      panel.form(this.view, this.view.previews, this.selected);
+    const selected = Math.min(this.selected, view.pictures.length - 1);
+    if (view.state === "comparing" && this.tab === "compare" && view.previews) {
+      panel.form(view, view.previews, selected);
       return panel;
     }
-    const reason = panel.reason(this.view);
+    const reason = panel.reason(view);
     if (reason === null) {
-      panel.show(this.view, this.selected, this.previews);
+      panel.show(view, selected, this.previews);
       return panel;
     }
     return { node: reason ? make("p", { class: "hint" }, reason) : this.offer() };
@@ -136,10 +148,10 @@ class Viewer {
       comparing: counts ? `Without the drawing: step ${step + 1} of ${total}` : "Starting",
       done: [seconds ? `Painted in ${time(seconds)}` : "", note || ""].filter(Boolean).join(" · "),
       stopped: counts ? `Stopped at step ${step + 1} of ${total}` : "Stopped",
-      failed: "No picture",
+      failed: this.view.last ? `No new picture. ${this.view.message}` : "No picture",
     };
     const line = make("div", { class: "status" }, make("span", {}, texts[state] ?? ""));
-    if (BUSY.includes(state)) {
+    if (isBusy(this.view)) {
       const bar = make("progress", { max: total || 1, "aria-label": "Progress" });
       bar.value = counts ? step + 1 : 0;
       line.append(bar);

@@ -47,14 +47,19 @@ class Identity:
         config = modulator.config
         for name in ("latent_channels", "downscale", "latent_scaling", "latent_shift", "num_train_timesteps"):
             mine, its = getattr(self, name), getattr(config, name)
+            if not isinstance(its, int | float):
+                raise _damaged(f"its {name} is no number")
             if abs(mine - its) > TOLERANCE:
                 raise self._misfit(modulator, f"its {name} is {its}, the base's is {mine}")
-        latents, _, weights = (config.base or {}).get("fingerprint", "").partition("-")
+        trained = config.base or {}
+        if not isinstance(trained, dict) or not isinstance(trained.get("fingerprint", ""), str):
+            raise _damaged("its base has no fingerprint")
+        latents, _, weights = trained.get("fingerprint", "").partition("-")
         my_latents, _, my_weights = self.fingerprint.partition("-")
         if latents and latents != my_latents:
             raise self._misfit(modulator, "its latents or its noise schedule are others")
         if weights and weights != my_weights:
-            trained_on = config.base.get("id", "another base")
+            trained_on = trained.get("id", "another base")
             return (f"The modulator was trained on {trained_on}, not on {self.id}: it may fit less well.",)
         return ()
 
@@ -63,6 +68,12 @@ class Identity:
         return InputError(
             f"This modulator does not fit the base {self.id}: {reason}. It was trained on {trained_on}."
         )
+
+
+def _damaged(reason: str) -> InputError:
+    return InputError(
+        f"The modulator's config.json is damaged: {reason}. Copy or download the modulator again."
+    )
 
 
 def identify(pipe: Any, id: str) -> Identity:

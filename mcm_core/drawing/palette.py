@@ -1,14 +1,13 @@
-"""Label maps <-> pictures: class colours, and the nearest class of a colour."""
+"""Label maps -> pictures: class colours, and the nearest class of a colour."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import ImageColor
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, LabelClass
-from mcm_core.drawing.picture_files import to_rgba
 from mcm_core.drawing.sketches import sketch_picture
 
 NEAR = 8
@@ -39,35 +38,6 @@ def map_picture(name: str, drawn: np.ndarray, classes: Sequence[LabelClass]) -> 
     return drawn if drawn.ndim == 3 else np.repeat(drawn[..., None], 3, axis=2)
 
 
-def read_palette(image: Image.Image, classes: Sequence[LabelClass]) -> tuple[np.ndarray, int]:
-    """A picture in the classes' colours -> (H, W) ids, and how many pixels had no class's exact colour.
-
-    Those go to the nearest class in RGB. Transparent pixels are void, and white ones where no class is white.
-    """
-    rgba = np.asarray(to_rgba(image))
-    shades, where = _shades(rgba)
-    ids, distances = nearest(shades, colors(classes))
-    void = (shades.min(axis=1) >= WHITE) & (distances > 0)
-    ids[void], distances[void] = VOID, 0
-    transparent = rgba[..., 3] < 128
-    labels = ids[where].reshape(transparent.shape)
-    moved = int(((distances > 0)[where].reshape(transparent.shape) & ~transparent).sum())
-    labels[transparent] = VOID
-    return labels, moved
-
-
-def share_on_palette(rgba: np.ndarray, classes: Sequence[LabelClass]) -> float:
-    """The share of the pixels of (H, W, 4) uint8, void ones aside, that show nearly a class's colour."""
-    painted = rgba[(rgba[..., 3] >= 128) & (rgba[..., :3].min(axis=2) < WHITE)][:, None]
-    if not painted.size or not classes:
-        return 0.0
-    shades, where = _shades(painted)
-    table = colors(classes)
-    ids, _ = nearest(shades, table)
-    near = np.abs(shades.astype(int) - table[ids - 1].astype(int)).max(axis=1) <= NEAR
-    return float(near[where].mean())
-
-
 def nearest(shades: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For (m, 3) colours the id 1..n of the nearest of (n, 3), the first among equals; squared distances."""
     ids = np.zeros(len(shades), np.uint8)
@@ -77,11 +47,3 @@ def nearest(shades: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarr
         closer = distance < best
         ids[closer], best[closer] = position + 1, distance[closer]
     return ids, best
-
-
-def _shades(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct colours (m, 3) of (H, W, 3 or 4) pixels, and which of them each of the H*W pixels has."""
-    rgb = pixels[..., :3].reshape(-1, 3).astype(np.uint32)
-    packed = rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
-    distinct, where = np.unique(packed, return_inverse=True)
-    return np.stack([distinct >> 16, distinct >> 8 & 255, distinct & 255], axis=1).astype(np.uint8), where

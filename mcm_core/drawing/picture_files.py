@@ -1,20 +1,28 @@
-"""Any picture file -> RGB: the one place that decodes what people upload.
+"""Any picture file -> RGB: the one place that decodes what people bring.
 
 A file is refused by the size in its header before a pixel of it is decoded, and only raster formats are
-opened (no EPS, no PDF). Every mode that Pillow knows becomes 8-bit RGB.
+opened (no EPS, no PDF). Every mode that Pillow knows becomes 8-bit sRGB. Memory is bounded: a large JPEG is
+decoded at a part of its size, and whoever reads a picture shrinks it before anything else (`shrunk`).
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
-from mcm_core.drawing.conditions import MIN_SIDE, InputError
+from mcm_core.drawing.conditions import MAX_SIDE, MIN_SIDE, InputError
 
 MAX_PIXELS = 50_000_000
+MAX_DECODED = 150_000_000
+"""Bytes that a decoded picture may take; Pillow holds colours in four bytes a pixel."""
+BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+"""A pixel's bytes in memory by mode; all others take four."""
+LOSSY = "lossy"
+"""Where `info` holds this, values were changed when the file was written."""
 MAX_ASPECT = 16
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
@@ -22,8 +30,12 @@ DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _UNREADABLE = "could not be read as a picture: it is damaged or of another kind. Save it as PNG or JPEG."
 
 
-def open_picture(source: bytes | str | Path) -> Image.Image:
+def open_picture(
+    source: bytes | str | Path, judge: Callable[[Image.Image], object] | None = None
+) -> Image.Image:
     """The first frame of a picture, decoded, from its bytes or its path.
+
+    `judge` sees the header (size and text, no pixels) and may refuse the picture before it is decoded.
 
     Raises:
         InputError: no such file, not a picture, truncated, or a size that `check_size` refuses.
@@ -42,11 +54,20 @@ def open_picture(source: bytes | str | Path) -> Image.Image:
         raise InputError(f"{name} {_UNREADABLE}") from error
     with image:
         check_size(image.size)
+        if judge is not None:
+            judge(image)
         try:
+            image.draft(None, (MAX_SIDE, MAX_SIDE))  # of JPEG alone: no smaller than this
+            _check_memory(image)
             image.load()
-            return image.copy() if getattr(image, "n_frames", 1) > 1 else image  # frames need the open file
+            lossy = {LOSSY: True} if image.format == "JPEG" else {}
+            whole = image.copy() if getattr(image, "n_frames", 1) > 1 else image  # frames need the open file
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(f"{name} {_UNREADABLE}") from error
+    whole.info.update(lossy)
+    return whole
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -60,8 +81,29 @@ def check_size(size: tuple[int, int]) -> None:
         raise InputError(f"The picture is {size[0]} x {size[1]} pixels, which is too oblong. Crop it.")
 
 
-def _too_large() -> str:
-    return f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels. Make it smaller."
+def _check_memory(image: Image.Image) -> None:
+    most = MAX_DECODED // BYTES.get(image.mode, 4)
+    if image.width * image.height > most:
+        raise InputError(_too_large(most))
+
+
+def _too_large(most: int = MAX_PIXELS) -> str:
+    return f"The picture has more than {most // 1_000_000} million pixels. Make it smaller."
+
+
+def shrunk(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Image:
+    """The picture with no side longer than `longest` pixels and none shorter than the least.
+
+    Palettes and single bits cannot be averaged: such pictures are thinned out to twice the size first.
+    """
+    scale = longest / max(image.size)
+    if scale >= 1:
+        return image
+    if how is not Image.Resampling.NEAREST and image.mode in ("1", "P", "PA"):
+        image = to_rgba(shrunk(image, 2 * longest, Image.Resampling.NEAREST))
+        return shrunk(image, longest, how)
+    width, height = (max(MIN_SIDE, round(side * scale)) for side in image.size)
+    return image.resize((width, height), how)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -75,13 +117,35 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgba(image: Image.Image) -> Image.Image:
-    """Any picture as upright 8-bit RGBA; deep modes are rescaled, transparent palette entries stay so."""
+    """Any picture as upright 8-bit sRGB with alpha.
+
+    Deep modes are rescaled, transparent palette entries stay so, colours go through the picture's profile.
+    """
     image = upright(image)
     if image.mode in DEEP_MODES:
         image = Image.fromarray(_eight_bits(image))
     if image.mode == "La":
         image = image.convert("LA")
-    return image.convert("RGBA")
+    profile = image.info.get("icc_profile")
+    if image.mode == "CMYK":
+        return (_in_srgb(image, profile) or image).convert("RGBA")
+    rgba = image.convert("RGBA")
+    colors = _in_srgb(rgba.convert("RGB"), profile) if image.mode not in ("1", "L", "LA") else None
+    if colors is not None:
+        colors.putalpha(rgba.getchannel("A"))
+    return colors or rgba
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """An RGB or CMYK picture from its ICC profile's colours to sRGB; None without a profile that fits."""
+    if not profile:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):  # damaged, or of another colour space
+        return None
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:

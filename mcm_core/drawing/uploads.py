@@ -1,54 +1,77 @@
-"""Uploaded pictures -> conditions: what a picture is, and how it is read as a drawing.
+"""Any picture that people bring -> conditions: what it is, and how it is read as a drawing.
 
-A picture is stretched to the size asked for; its notes say so where that changes its shape.
+The page, its API, the command line and training all read through here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from mcm_core.drawing.conditions import (
-    LABELS,
     MAX_SIDE,
-    MIN_SIDE,
     SKETCH,
     Conditions,
     InputError,
     LabelClass,
     Size,
+    resize_map,
 )
-from mcm_core.drawing.palette import colors, read_palette, share_on_palette
-from mcm_core.drawing.picture_files import check_size, to_rgb, to_rgba, upright
-from mcm_core.drawing.sketches import edges, looks_like_sketch, read_sketch
+from mcm_core.drawing.label_pictures import holds_indices, looks_like_labels, read_labels
+from mcm_core.drawing.paper import straightened
+from mcm_core.drawing.picture_files import check_size, shrunk, to_rgb, to_rgba, upright
+from mcm_core.drawing.sketches import edges, looks_like_sketch, opaque, read_sketch
 
 KINDS = ("auto", "labels", "sketch", "photo")
-MOSTLY = 0.8
-"""The share of pixels in class colours from which a picture is taken for a label map."""
+FITS = ("crop", "pad", "stretch")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a picture is to be read.
+
+    `kind`: "labels" (class colours, or ids), "sketch" (a line drawing), "photo" (its edges become the
+    sketch), or "auto" to find out. `fit`: how another shape becomes the one asked for: cut to its middle,
+    surrounded by nothing, or stretched. `zero_based`: a map's ids count from 0.
+
+    Raises:
+        InputError: an unknown kind or fit.
+    """
+
+    kind: str = "auto"
+    fit: str = "crop"
+    zero_based: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("read as", self.kind, KINDS), ("fitted by", self.fit, FITS)):
+            if value not in known:
+                raise InputError(f"A picture can be {what} {', '.join(known)}, not {value!r:.20}.")
 
 
 def from_upload(
-    image: Image.Image, classes: Sequence[LabelClass], kind: str = "auto", size: Size | None = None
+    image: Image.Image,
+    classes: Sequence[LabelClass],
+    reading: Reading = Reading(),
+    size: Size | None = None,
 ) -> Conditions:
     """Any picture -> conditions of one modality, at `size` (height, width) or at most 2048 pixels a side.
 
-    `kind` says what the picture is: "labels" (class colours, or one channel of ids), "sketch" (a line
-    drawing), "photo" (its edges become the sketch), or "auto" to find out. A picture without a stroke or a
-    painted pixel gives empty conditions. Notes tell how many pixels went to another colour, and the like.
+    A picture without a stroke or a painted pixel gives empty conditions. Notes say what was understood: as
+    what the picture was read, what moved to another colour, what was cut off.
 
     Raises:
-        InputError: a size that `check_size` refuses, an unknown kind, an id beyond the classes.
+        InputError: a size that `check_size` refuses, a label map that cannot be read.
     """
-    if kind not in KINDS:
-        raise InputError(f"A picture can be read as {', '.join(KINDS)}, not as {kind!r:.20}.")
     check_size(image.size)
-    image = upright(image)
-    if kind == "auto":
-        kind = guess_kind(image, classes)
-    read = {"labels": _labels, "sketch": _sketch, "photo": _photo}[kind](image, classes)
-    return _fitted(read, image.size, size)
+    kind = guess_kind(image, classes) if reading.kind == "auto" else reading.kind
+    if kind == "labels":
+        read = read_labels(image, classes, reading.zero_based)
+    else:
+        read = _sketch(image) if kind == "sketch" else _photo(image)
+    return fitted(read, size, reading.fit) if size else read
 
 
 def from_map(image: Image.Image, name: str, channels: int = 1) -> Conditions:
@@ -56,85 +79,84 @@ def from_map(image: Image.Image, name: str, channels: int = 1) -> Conditions:
     if channels not in (1, 3):
         raise InputError(f"A picture cannot give the {channels} channels of the {name} map.")
     check_size(image.size)
-    rgb = to_rgb(image)
-    pixels = rgb if channels == 3 else np.asarray(Image.fromarray(rgb).convert("L"))
-    return _fitted(Conditions({name: pixels}), (rgb.shape[1], rgb.shape[0]), None)
+    rgb = to_rgb(shrunk(image, MAX_SIDE, Image.Resampling.BOX))
+    return Conditions({name: rgb if channels == 3 else np.asarray(Image.fromarray(rgb).convert("L"))})
 
 
 def guess_kind(image: Image.Image, classes: Sequence[LabelClass]) -> str:
-    """What an upright picture is: "labels", "sketch" or "photo"."""
-    small = _shrunk(image, 512, Image.Resampling.NEAREST)
-    ids = _ids(small)
-    if ids is not None and image.mode != "P" and _are_ids(small, ids, classes):
+    """What a picture is: "labels", "sketch" or "photo"."""
+    small = upright(shrunk(image, 512, Image.Resampling.NEAREST))
+    if looks_like_labels(small, classes):
         return "labels"
-    if _shows_classes(small, classes):
-        return "labels"
-    if looks_like_sketch(small):  # before palette indices, which are as small in a drawing of two colours
+    smooth = upright(shrunk(image, 512, Image.Resampling.BOX))
+    if looks_like_sketch(smooth):  # before palette indices, which are as small in a drawing of two colours
         return "sketch"
-    return "labels" if ids is not None and _are_ids(small, ids, classes) else "photo"
+    if holds_indices(small, classes):
+        return "labels"
+    return "sketch" if straightened(to_rgb(smooth)) is not None else "photo"
 
 
-def _labels(image: Image.Image, classes: Sequence[LabelClass]) -> Conditions:
-    image = _shrunk(image, MAX_SIDE, Image.Resampling.NEAREST)
-    ids = _ids(image)
-    if ids is not None and _are_ids(image, ids, classes):
-        return Conditions({LABELS: ids.astype(np.uint8)})
-    if ids is not None and image.mode != "P" and not _shows_classes(image, classes):
-        raise InputError(
-            f"The label map holds values from {ids.min()} to {ids.max()}, but ids go from 0 (unpainted) to "
-            f"{len(classes)}. Renumber it, or save it in the classes' colours."
-        )
-    labels, moved = read_palette(image, classes)
-    note = f"{moved} pixels had no class's exact colour and went to the nearest class."
-    return Conditions({LABELS: labels}, (note,) if moved else ())
-
-
-def _sketch(image: Image.Image, classes: Sequence[LabelClass]) -> Conditions:
-    return Conditions({SKETCH: read_sketch(_shrunk(to_rgba(image), MAX_SIDE, Image.Resampling.BOX))})
-
-
-def _photo(image: Image.Image, classes: Sequence[LabelClass]) -> Conditions:
-    return Conditions({SKETCH: edges(image)}, ("Read as a photo: its edges became the sketch.",))
-
-
-def _ids(image: Image.Image) -> np.ndarray | None:
-    """(H, W) of the raw values of a single-channel integer picture, or None for any other mode."""
-    return np.asarray(image) if image.mode in ("L", "P", "I") or image.mode.startswith("I;16") else None
-
-
-def _are_ids(image: Image.Image, ids: np.ndarray, classes: Sequence[LabelClass]) -> bool:
-    """Whether raw values are ids; palette indices are where their colours agree, or are no class's at all."""
-    used = np.unique(ids).astype(int)
-    if used[0] < 0 or used[-1] > len(classes):
-        return False
-    if image.mode != "P":
-        return True
-    painted = used[used > 0]
-    shown = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    agree = 0 < painted.max(initial=0) < len(shown) and np.array_equal(
-        shown[painted], colors(classes)[painted - 1]
+def _sketch(image: Image.Image) -> Conditions:
+    rgba = to_rgba(shrunk(image, MAX_SIDE, Image.Resampling.BOX))
+    sheet = straightened(opaque(rgba))
+    if sheet is None:
+        return Conditions({SKETCH: read_sketch(rgba)})
+    return Conditions(
+        {SKETCH: read_sketch(Image.fromarray(sheet))}, ("The sheet was cut out and straightened.",)
     )
-    return bool(agree) or not _shows_classes(image, classes)
 
 
-def _shows_classes(image: Image.Image, classes: Sequence[LabelClass]) -> bool:
-    return share_on_palette(np.asarray(to_rgba(image)), classes) >= MOSTLY
+def _photo(image: Image.Image) -> Conditions:
+    return Conditions(
+        {SKETCH: edges(shrunk(image, MAX_SIDE, Image.Resampling.BOX))},
+        ("Read as a photo: its edges became the sketch.",),
+    )
 
 
-def _shrunk(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Image:
-    """The picture with no side longer than `longest` pixels and none shorter than the least."""
-    scale = longest / max(image.size)
-    if scale >= 1:
-        return image
-    width, height = (max(MIN_SIDE, round(side * scale)) for side in image.size)
-    return image.resize((width, height), how)
+# -- another shape -----------------------------------------------------------------------------------------
 
 
-def _fitted(read: Conditions, picture: tuple[int, int], size: Size | None) -> Conditions:
-    """The conditions at the size asked for, with a note where a (width, height) picture changes its shape."""
-    if size is None:
+def fitted(read: Conditions, size: Size, fit: str = "crop") -> Conditions:
+    """The conditions at `size` (height, width), with a note where that changes what is seen."""
+    if read.size is None:
         return read
-    (width, height), notes = picture, read.notes
-    if abs(width * size[0] / (height * size[1]) - 1) > 0.02:
-        notes += (f"The picture was stretched from {width} x {height} to {size[1]} x {size[0]} pixels.",)
-    return Conditions(read.resized(size).maps, notes)
+    (height, width), notes = read.size, read.notes
+    if fit == "stretch" or abs(width * size[0] / (height * size[1]) - 1) <= 0.02:
+        maps = {name: resize_map(name, drawn, size) for name, drawn in read.maps.items()}
+        if fit == "stretch" and abs(width * size[0] / (height * size[1]) - 1) > 0.02:
+            notes += (f"The picture was stretched from {width} x {height} to {size[1]} x {size[0]} pixels.",)
+        return Conditions(maps, notes)
+    maps = {
+        name: (covered if fit == "crop" else padded)(name, drawn, size) for name, drawn in read.maps.items()
+    }
+    done = "cut to its middle" if fit == "crop" else "given empty margins"
+    return Conditions(maps, (*notes, f"The picture of {width} x {height} pixels was {done}."))
+
+
+def covered(name: str, drawn: np.ndarray, size: Size) -> np.ndarray:
+    """A map scaled to cover `size` (height, width) and cut to its middle."""
+    height, width = size
+    scale = max(height / drawn.shape[0], width / drawn.shape[1])
+    drawn = _scaled(name, drawn, scale, max, size)
+    top, left = (drawn.shape[0] - height) // 2, (drawn.shape[1] - width) // 2
+    return np.ascontiguousarray(drawn[top : top + height, left : left + width])
+
+
+def padded(name: str, drawn: np.ndarray, size: Size) -> np.ndarray:
+    """A map scaled to fit into `size` (height, width), nothing around it."""
+    scale = min(size[0] / drawn.shape[0], size[1] / drawn.shape[1])
+    drawn = _scaled(name, drawn, scale, min, size)
+    whole = np.zeros((*size, *drawn.shape[2:]), np.uint8)
+    top, left = (size[0] - drawn.shape[0]) // 2, (size[1] - drawn.shape[1]) // 2
+    whole[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    return whole
+
+
+def _scaled(
+    name: str, drawn: np.ndarray, scale: float, bound: Callable[[int, int], int], size: Size
+) -> np.ndarray:
+    """A map `scale` times as large, each side at least or at most the wanted one, as rounding may miss it."""
+    height, width = (
+        bound(wanted, round(side * scale)) for wanted, side in zip(size, drawn.shape[:2], strict=True)
+    )
+    return resize_map(name, drawn, (max(1, height), max(1, width)))

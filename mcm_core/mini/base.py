@@ -19,6 +19,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from mcm_core.drawing.conditions import InputError
+from mcm_core.sums import write_sums
 from mcm_core.training.checkpoints import is_complete, write_folder
 from mcm_core.training.fit import spent
 from mcm_core.training.precision import AUTO, choose_precision
@@ -127,6 +128,7 @@ def assemble(options: argparse.Namespace, rows: Rows) -> None:
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True, max_shard_size=LARGEST_FILE)
+    write_sums(folder, deep=True)
     stages = [Stage(**json.loads((_result(options, name) / "stage.json").read_text())) for name in TRAINED]
     counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
     write_card(folder, networks["vae"].float(), len(rows), stages, counts, options.init)

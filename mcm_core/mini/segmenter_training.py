@@ -24,6 +24,7 @@ from mcm_core.evaluation.overlap import confusions, iou
 from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_signed
 from mcm_core.landscapes.captions import SEASONS, STYLES, TIMES
 from mcm_core.landscapes.easel import CLASSES
+from mcm_core.sums import write_sums
 from mcm_core.training import fit
 from mcm_core.training.precision import AUTO, autocast
 
@@ -176,6 +177,7 @@ def main(argv: Sequence[str]) -> int:
 def save(network: Network, folder: Path) -> None:
     """config.json and half precision safetensors; the network itself is in half precision afterwards."""
     network.half().save_pretrained(folder, safe_serialization=True)
+    write_sums(folder)
 
 
 def _read(files: Sequence[Path], mode: int) -> np.ndarray:

@@ -98,7 +98,14 @@ class Batches(Dataset[Batch]):
         if SKETCH in maps and random.random() < rates.freehand:
             maps[SKETCH] = scrawl(maps[SKETCH], random)
         drawn = {name: one for name, one in maps.items() if name not in (LABELS, SKETCH) or one.any()}
-        return picture, drawn, "" if random.random() < rates.text else self.pairs.texts[index]
+        return picture, drawn, self._caption(index, random)
+
+    def _caption(self, index: int, random: np.random.Generator) -> str:
+        """One of the pair's captions, or "" where there is none or it is dropped."""
+        is_dropped, captions = random.random() < self.plan.rates.text, self.pairs.captions[index]
+        if is_dropped or not captions:
+            return ""
+        return captions[0] if len(captions) == 1 else captions[int(random.integers(len(captions)))]
 
 
 def batch_indices(plan: Plan, number: int) -> list[int]:

@@ -1,16 +1,19 @@
 """Pairs made ready for training, once: latents in half precision, maps as bytes, in files that are mapped in.
 
-The folder's name is a hash of the data, the size, the modalities and the base, so that another data set or
-base never meets a stale cache. Mapped files take memory only while there is some to spare, and all processes
-share it.
+The folder's name is a hash of the data's contents, the size, the modalities and the base, so that another
+data set or base never meets a stale cache, and a copied or unzipped one finds its own. Mapped files take
+memory only while there is some to spare, and all processes share it. What an interrupted run has encoded
+stays; room on the disk is taken before anything is written into it.
 """
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,10 +21,13 @@ from torch import Tensor
 
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH
-from mcm_core.training.checkpoints import write_folder
-from mcm_core.training.data import HubRows, Layout, Pair, Row, checked_pairs, read_pair, read_picture
+from mcm_core.files import write_whole
+from mcm_core.training.data import Pair, checked_pairs, read_pair, read_picture
+from mcm_core.training.rows import HubRows, Layout, Row
 
 ENCODE_AT_ONCE = 8
+ENCODED = "encoded.json"
+"""How many pictures have been encoded; while it is there, the folder is not whole."""
 
 Tell = Callable[[str, int, int], None]
 """What is being done, how much of it is done, how much there is."""
@@ -29,11 +35,14 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class StoredPairs:
-    """Pairs from the cache: `latents` (N, 2, C, h, w) float16, the second for the mirrored picture."""
+    """Pairs from the cache: `latents` (N, 2, C, h, w) float16, the second for the mirrored picture.
+
+    `available` (N, modalities) bool says which drawings a pair has.
+    """
 
     encoded: ClassVar[bool] = True
 
-    texts: Sequence[str]
+    captions: Sequence[Sequence[str]]
     maps: dict[str, np.ndarray]
     available: np.ndarray
     latents: np.ndarray
@@ -54,7 +63,8 @@ class FilePairs:
 
     encoded: ClassVar[bool] = False
 
-    texts: Sequence[str]
+    captions: Sequence[Sequence[str]]
+    available: np.ndarray
     rows: Sequence[Row]
     layout: Layout
 
@@ -73,16 +83,24 @@ def to_signed(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.float32) / 127.5 - 1
 
 
-def fingerprint(rows: Sequence[Row], layout: Layout, base: Base) -> str:
-    """A hash of what the stored arrays depend on; files count by name, size and time of change."""
+def fingerprint(rows: Sequence[Row], layout: Layout, base: Base, known: Path | None = None) -> str:
+    """A hash of what the stored arrays depend on; files count by their contents, wherever they lie.
+
+    `known` is a file that keeps each content's hash with size and time of change, so that what has not been
+    touched is not read again.
+    """
     digest = hashlib.sha256(json.dumps([base.fingerprint, asdict(layout)], sort_keys=True).encode())
     if isinstance(rows, HubRows):
         digest.update(rows.fingerprint.encode())
-    else:
-        for row in rows:
-            for source in (row.picture, *row.maps.values()):
-                digest.update(_identity(source))
-            digest.update(repr((sorted(row.maps), row.text)).encode())
+        return digest.hexdigest()[:16]
+    sums = _read_sums(known)
+    for row in rows:
+        for source in (row.picture, *row.maps.values()):
+            digest.update(_content(source, sums).encode())
+        digest.update(repr((sorted(row.maps), row.captions)).encode())
+    if known is not None:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(known, json.dumps(sums).encode())
     return digest.hexdigest()[:16]
 
 
@@ -96,23 +114,28 @@ def stored_pairs(
 ) -> StoredPairs:
     """The pairs in `folder`, which is filled first where it is not there: all rows are checked, then encoded.
 
-    `open_encoder` opens the base to encode with, in full precision, since it is done only once.
+    An interrupted filling goes on where it was. `open_encoder` opens the base to encode with, in full
+    precision, since it is done only once.
 
     Raises:
         InputError: from `checked_pairs`.
+        OSError: there is no room.
     """
     if not folder.exists():
-
-        def write(target: Path) -> None:
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        if not (unfinished / ENCODED).is_file():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
             pairs = checked_pairs(rows, layout, needs_text)
-            _write_maps(target, rows, layout, _told(pairs, "reading the pairs", len(rows), tell))
-            _write_latents(target, rows, layout, open_encoder(), tell)
-
-        write_folder(folder, write)
-    maps = {one.name: np.load(folder / f"map-{one.name}.npy", mmap_mode="r") for one in layout.modalities}
-    texts = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
+            _write_maps(unfinished, len(rows), layout, _told(pairs, "reading the pairs", len(rows), tell))
+            _write_json(unfinished / ENCODED, 0)
+        _write_latents(unfinished, rows, layout, open_encoder(), tell)
+        (unfinished / ENCODED).unlink()
+        unfinished.rename(folder)
+    maps = {kind.name: np.load(folder / f"map-{kind.name}.npy", mmap_mode="r") for kind in layout.modalities}
+    captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
     latents = np.load(folder / "latents.npy", mmap_mode="r")
-    return StoredPairs(texts, maps, np.load(folder / "available.npy"), latents)
+    return StoredPairs(captions, maps, np.load(folder / "available.npy"), latents)
 
 
 def file_pairs(rows: Sequence[Row], layout: Layout, needs_text: bool, tell: Tell) -> FilePairs:
@@ -122,7 +145,9 @@ def file_pairs(rows: Sequence[Row], layout: Layout, needs_text: bool, tell: Tell
         InputError: from `checked_pairs`.
     """
     pairs = _told(checked_pairs(rows, layout, needs_text), "checking the pairs", len(rows), tell)
-    return FilePairs([pair.text for pair in pairs], rows, layout)
+    told = [(pair.captions, _available(pair, layout)) for pair in pairs]
+    available = np.array([there for _, there in told], bool).reshape(len(told), -1)
+    return FilePairs([captions for captions, _ in told], available, rows, layout)
 
 
 @torch.no_grad()
@@ -131,27 +156,35 @@ def encode(base: Base, pictures: np.ndarray | Tensor) -> Tensor:
     return torch.cat([base.encode(chunk) for chunk in torch.as_tensor(pictures).split(ENCODE_AT_ONCE)])
 
 
-def _write_maps(folder: Path, rows: Sequence[Row], layout: Layout, pairs: Iterable[Pair]) -> None:
-    shapes = {one.name: (3,) if one.channels == 3 else () for one in layout.modalities}
+def _write_maps(folder: Path, count: int, layout: Layout, pairs: Iterable[Pair]) -> None:
+    shapes = {kind.name: (3,) if kind.channels == 3 else () for kind in layout.modalities}
     stored = {
-        name: _new(folder / f"map-{name}.npy", (len(rows), *layout.size, *depth), np.uint8)
+        name: _opened(folder / f"map-{name}.npy", (count, *layout.size, *depth), np.uint8)
         for name, depth in shapes.items()
     }
-    available = np.zeros((len(rows), len(stored)), bool)
-    texts = []
+    available, captions = np.zeros((count, len(stored)), bool), []
     for index, pair in enumerate(pairs):
-        texts.append(pair.text)
-        for position, (name, array) in enumerate(stored.items()):
+        captions.append(pair.captions)
+        available[index] = _available(pair, layout)
+        for name, array in stored.items():
             if name in pair.maps:
                 array[index] = pair.maps[name]
-                available[index, position] = name not in (LABELS, SKETCH) or bool(pair.maps[name].any())
     np.save(folder / "available.npy", available)
-    (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+    _write_json(folder / "captions.json", captions)
+
+
+def _available(pair: Pair, layout: Layout) -> list[bool]:
+    """Which drawings a pair has; an empty map or sketch is none."""
+    return [
+        kind.name in pair.maps and (kind.name not in (LABELS, SKETCH) or bool(pair.maps[kind.name].any()))
+        for kind in layout.modalities
+    ]
 
 
 def _write_latents(folder: Path, rows: Sequence[Row], layout: Layout, base: Base, tell: Tell) -> None:
+    """Encodes what is not encoded yet, and notes how far it came."""
     stored: np.memmap | None = None
-    for start in range(0, len(rows), ENCODE_AT_ONCE):
+    for start in range(json.loads((folder / ENCODED).read_text()), len(rows), ENCODE_AT_ONCE):
         some = [rows[index] for index in range(start, min(start + ENCODE_AT_ONCE, len(rows)))]
         pictures = [read_picture(row, layout) for row in some]
         both = [
@@ -160,26 +193,64 @@ def _write_latents(folder: Path, rows: Sequence[Row], layout: Layout, base: Base
         ]
         latents = torch.stack(both, dim=1).half().cpu().numpy()
         if stored is None:
-            stored = _new(folder / "latents.npy", (len(rows), *latents.shape[1:]), np.float16)
+            stored = _opened(folder / "latents.npy", (len(rows), *latents.shape[1:]), np.float16)
         stored[start : start + len(some)] = latents
+        stored.flush()
+        _write_json(folder / ENCODED, start + len(some))
         tell("encoding the pictures", start + len(some), len(rows))
 
 
-def _new(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+def _write_json(path: Path, content: Any) -> None:
+    write_whole(path, json.dumps(content).encode())
+
+
+def _opened(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
+    """The array in a file, made where it is not there, whose room on the disk is its own: a mapped file that
+    meets a full disk later would end the process (SIGBUS).
+
+    Raises:
+        OSError: there is no room.
+    """
+    mode: Any = "r+" if path.is_file() else "w+"
+    array = np.lib.format.open_memmap(path, mode=mode, dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        try:
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            path.unlink()
+            needed, free = (size / 2**20 for size in (array.nbytes, shutil.disk_usage(path.parent).free))
+            raise OSError(
+                f"{path.parent} needs {needed:.0f} MiB more; {free:.0f} MiB are free there"
+            ) from error
+    return array
 
 
 def _mirrored(array: np.ndarray, flip: bool) -> np.ndarray:
     return array[:, ::-1] if flip else array
 
 
-def _identity(source: Path | bytes) -> bytes:
+def _read_sums(known: Path | None) -> dict[str, list[Any]]:
+    """By path: size, time of change, hash. What cannot be read is made anew."""
+    try:
+        sums = json.loads(known.read_text(encoding="utf-8")) if known else {}
+        return sums if isinstance(sums, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _content(source: Path | bytes, sums: dict[str, list[Any]]) -> str:
+    """The SHA-256 of a picture's file."""
     if isinstance(source, bytes):
-        return hashlib.sha256(source).digest()
+        return hashlib.sha256(source).hexdigest()
     if not source.is_file():
-        return b"missing"
-    status = source.stat()
-    return f"{source.name} {status.st_size} {status.st_mtime_ns}".encode()
+        return "missing"
+    status, name = source.stat(), str(source.resolve())
+    state = [status.st_size, status.st_mtime_ns]
+    if sums.get(name, [])[:2] != state:
+        with source.open("rb") as file:
+            sums[name] = [*state, hashlib.file_digest(file, "sha256").hexdigest()]
+    return str(sums[name][2])
 
 
 def _told(pairs: Iterable[Pair], what: str, total: int, tell: Tell) -> Iterable[Pair]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from mcm_core.sums import SUMS
+
 MANIFEST = "manifest.json"
 _TEMPORARY = ".saving-"
 _NAME = re.compile(r"step-(\d+)")
@@ -73,14 +75,16 @@ def is_complete(path: Path) -> bool:
 def replace_files(folder: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill an empty folder, then move each of its files over its namesake in `folder`.
 
-    Each file is the old or the new one at any moment, never half of one; other files in `folder` stay.
+    Each file is the old or the new one at any moment, never half of one; other files in `folder` stay. The
+    sums of a model are taken away first and come last, so that they are never those of other files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder)
     temporary = folder / f"{_TEMPORARY}result"
     _fill(temporary, write)
     (temporary / MANIFEST).unlink()
-    for source in _files(temporary):
+    (folder / SUMS).unlink(missing_ok=True)
+    for source in sorted(_files(temporary), key=lambda path: path.name == SUMS):
         target = folder / source.relative_to(temporary)
         target.parent.mkdir(parents=True, exist_ok=True)
         _rename(source, target)

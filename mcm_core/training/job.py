@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -12,9 +13,21 @@ from mcm_core.drawing.conditions import LABELS, InputError
 from mcm_core.modulator import Modulator
 from mcm_core.training.batches import split
 from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs
-from mcm_core.training.data import Layout, Row, default_modalities, open_classes, open_rows
+from mcm_core.training.data import read_pair
 from mcm_core.training.options import Options
 from mcm_core.training.precision import DTYPES, choose_precision
+from mcm_core.training.rows import (
+    Layout,
+    Row,
+    check_captions,
+    default_modalities,
+    open_classes,
+    open_rows,
+)
+from mcm_core.training.sheet import contact_sheet
+
+SHOWN = 8
+"""Rows of the sheet that shows what was understood."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,14 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     base.unet.to(memory_format=torch.channels_last)
     layout = make_layout(options, base)
     rows = open_rows(options.data, layout, options.split)
-    name = fingerprint(rows, layout, base)
+    out = Path(options.out)
     with accelerator.main_process_first():
+        stores = options.cache_latents and not options.dry_run
+        name = fingerprint(rows, layout, base, out / "cache" / "known.json" if stores else None)
         pairs = _pairs(options, base, layout, rows, name, accelerator.is_main_process)
+    _check_drawings(pairs, layout)
+    if accelerator.is_main_process and not options.dry_run:
+        _show_what_was_understood(out / "understood.png", rows, layout)
     trained, held_out = split(len(rows), options.held_out, options.seed)
     return Job(options, accelerator, precision, base, layout, rows, pairs, name, trained, held_out)
 
@@ -79,7 +97,7 @@ def make_layout(options: Options, base: Base) -> Layout:
     multiple = base.size_multiple
     if min(height, width) < multiple or height % multiple or width % multiple:
         raise InputError(f"--size must be multiples of {multiple}, not {height} {width}.")
-    return Layout((height, width), modalities, classes, columns)
+    return Layout((height, width), modalities, classes, columns, options.zero_based)
 
 
 def make_modulator(job: Job) -> Modulator:
@@ -111,7 +129,9 @@ def make_modulator(job: Job) -> Modulator:
 def _pairs(
     options: Options, base: Base, layout: Layout, rows: Sequence[Row], name: str, speaks: bool
 ) -> Pairs:
-    needs_text = base.accepts_text and rows[0].text is not None
+    needs_text = base.accepts_text and options.text_dropout < 1
+    if needs_text:
+        check_captions(any(row.captions for row in rows), options.data, layout)
 
     def tell(what: str, done: int, total: int) -> None:
         if speaks and (done == total or done % 500 == 0):
@@ -123,6 +143,29 @@ def _pairs(
     return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell)
 
 
+def _check_drawings(pairs: Pairs, layout: Layout) -> None:
+    """Refuse a modality of which no pair has a drawing.
+
+    Raises:
+        InputError: there is such a modality.
+    """
+    for kind, count in zip(layout.modalities, pairs.available.sum(axis=0), strict=True):
+        if not count:
+            column = layout.columns.get(kind.name, kind.name)
+            raise InputError(
+                f"No pair has anything drawn for {kind.name} (column {column!r}). Name its column with "
+                f"--columns {kind.name}=NAME, or leave it out of --modalities."
+            )
+
+
+def _show_what_was_understood(path: Path, rows: Sequence[Row], layout: Layout) -> None:
+    """A contact sheet of pictures and drawings as they were read, spread over the data."""
+    indices = sorted({round(place) for place in np.linspace(0, len(rows) - 1, SHOWN)})
+    sheet = contact_sheet([read_pair(rows[index], layout) for index in indices], layout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
 def _encoder(options: Options, base: Base) -> Base:
     """The base in full precision: latents are made once, and their rounding would stay."""
     if base.dtype == torch.float32:
@@ -132,14 +175,18 @@ def _encoder(options: Options, base: Base) -> Base:
 
 def summary(job: Job, modulator: Modulator) -> str:
     options, parameters = job.options, sum(one.numel() for one in modulator.parameters())
-    named = ", ".join(f"{one.name} ({one.kind})" for one in job.layout.modalities)
+    counts = job.pairs.available.sum(axis=0).tolist()
+    named = ", ".join(f"{n} with {kind.name}" for kind, n in zip(job.layout.modalities, counts, strict=True))
+    shown = "" if options.dry_run else f"; see {job.out / 'understood.png'}"
+    captioned = sum(bool(captions) for captions in job.pairs.captions)
     batch = options.batch_size * options.accumulate * job.accelerator.num_processes
     epochs = options.steps * batch / len(job.trained)
     return "\n".join(
         [
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
             f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {job.precision}",
-            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out; {named}",
+            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out",
+            f"drawings   {named}, {captioned} with a caption{shown}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
             f"training   {options.steps} steps of {batch} pairs = {epochs:.1f} epochs, {options.optimiser}",
         ]

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 import mcm_core
 from mcm_core.drawing.conditions import InputError
 from mcm_core.modulator import Modulator
+from mcm_core.sums import write_sums
 from mcm_core.training import TrainingError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
 from mcm_core.training.card import Facts, machine, model_card
@@ -259,6 +260,7 @@ def publish(job: Job, training: Training[Modulator], frozen: Frozen) -> None:
 
     def write(folder: Path) -> None:
         modulator.save_pretrained(folder)
+        write_sums(folder)
         _write_record(folder, _record(job, facts))
         (folder / CARD).write_text(model_card(modulator, job.options.public(), facts), encoding="utf-8")
 

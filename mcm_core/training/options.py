@@ -45,6 +45,7 @@ class Options:
     columns: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     classes: str | None = None
+    zero_based: bool = False
     size: tuple[int, int] | None = None
     preset: str = "mini"
     init: str | None = None
@@ -167,6 +168,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
         "--modalities", nargs="+", metavar="NAME[:CHANNELS]", help="labels, sketch, depth, pose:3, ..."
     )
     group.add_argument("--classes", help="JSON file of classes; the folder's classes.json serves unasked")
+    group.add_argument("--zero-based", action="store_true", help="ids of label maps count from 0")
     group.add_argument("--size", nargs=2, type=int, metavar=("H", "W"), help="pixels; else the base's own")
     group.add_argument("--held-out", type=int, help="pairs kept from training for the held-out loss")
     group.add_argument(

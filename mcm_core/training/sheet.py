@@ -6,12 +6,13 @@ import numpy as np
 from PIL import Image
 
 from mcm_core.base import Base
-from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.conditions import Conditions, LabelClass, Modality
 from mcm_core.drawing.palette import map_picture
 from mcm_core.modulator import Modulator
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import MAX_PROMPT, Request
 from mcm_core.training.data import Pair
+from mcm_core.training.rows import Layout
 
 GAP = 4  # pixels of white between pictures
 
@@ -23,9 +24,24 @@ def sample_sheet(base: Base, modulator: Modulator, pairs: Sequence[Pair], seed: 
     return Image.fromarray(_joined([_joined(row, axis=1) for row in rows], axis=0))
 
 
+def contact_sheet(pairs: Sequence[Pair], layout: Layout) -> Image.Image:
+    """One row per pair: the picture and its drawings as they were read."""
+    rows = [[pair.picture, *_drawings(pair, layout.modalities, layout.classes)] for pair in pairs]
+    return Image.fromarray(_joined([_joined(row, axis=1) for row in rows], axis=0))
+
+
+def _drawings(pair: Pair, modalities: Sequence[Modality], classes: Sequence[LabelClass]) -> list[np.ndarray]:
+    """The pair's drawings as people see them; blank where one is missing."""
+    blank = np.full_like(pair.picture, 255)
+    return [
+        map_picture(kind.name, pair.maps[kind.name], classes) if kind.name in pair.maps else blank
+        for kind in modalities
+    ]
+
+
 def _row(pipeline: MCMPipeline, modulator: Modulator, pair: Pair, seed: int) -> list[np.ndarray]:
     height, width = pair.picture.shape[:2]
-    prompt = pair.text[:MAX_PROMPT] if pipeline.base.accepts_text else ""
+    prompt = pair.captions[0][:MAX_PROMPT] if pipeline.base.accepts_text and pair.captions else ""
     request = Request(
         prompt=prompt,
         conditions=Conditions(pair.maps),
@@ -36,13 +52,7 @@ def _row(pipeline: MCMPipeline, modulator: Modulator, pair: Pair, seed: int) -> 
         previews=False,
     )
     result = pipeline(request)
-    blank = np.full_like(pair.picture, 255)
-    drawings = [
-        map_picture(modality.name, pair.maps[modality.name], modulator.classes)
-        if modality.name in pair.maps
-        else blank
-        for modality in modulator.modalities
-    ]
+    drawings = _drawings(pair, modulator.modalities, modulator.classes)
     plain = result.images if result.plain_images is None else result.plain_images
     return [pair.picture, *drawings, plain[0], result.images[0]]
 

@@ -1,0 +1,30 @@
+"""`python -m mcm_core doctor`: whether a model's files are whole, large ones too, and whether they open."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mcm_core.drawing.conditions import InputError
+from mcm_core.sums import SUMS, check_sums
+from mcm_core.weights import ANCHORS
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check one folder and say what was checked; raises `InputError` with what is wrong."""
+    options = argparse.ArgumentParser("python -m mcm_core doctor", description=__doc__)
+    options.add_argument("--model", required=True, type=Path, help="folder of a base or a modulator")
+    folder: Path = options.parse_args(argv).model
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}. Give the folder of a base or a modulator.")
+    checked = check_sums(folder, large=True)
+    print(f"{len(checked)} files are as {SUMS} says." if checked else f"There is no {SUMS} to check against.")
+    from mcm_core import Base, Modulator
+
+    if (folder / ANCHORS["base"]).is_file():
+        print(f"It opens as the base {Base.from_pretrained(folder).id}.")
+    else:
+        modalities = Modulator.from_pretrained(folder).modalities
+        print(f"It opens as a modulator of {', '.join(modality.name for modality in modalities)}.")
+    return 0

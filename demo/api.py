@@ -18,6 +18,8 @@ from mcm_core.engine import Waiting
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import DEFAULT_PLACEMENT, Request
 
+from .asking import client
+from .delivery import heard
 from .errors import readable
 from .fields import Choice, Flag, Number, Text
 from .form import STEPS
@@ -143,7 +145,7 @@ def _painted(models: Models, job: Job) -> Iterator[Output]:
     notes = list(drawn.notes)
     if not drawn.maps:
         notes.append("Nothing is drawn: the prompt alone makes the picture.")
-    for event in models.generate(job, threading.Event()):
+    for event in models.generate(job, heard(threading.Event()), client()):
         if isinstance(event, Waiting):
             yield None, None, {"place": event.place}
         elif isinstance(event, Result):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ import numpy as np
 from mcm_core import Base, MCMPipeline
 from mcm_core.drawing.canvas_value import LAYERS
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality, Size
-from mcm_core.engine import Cancelled, Engine
+from mcm_core.engine import Cancel, Cancelled, Engine
+from mcm_core.line import Client
 from mcm_core.models import SEGMENTER, open_all, shipped
 from mcm_core.record import Origin
 from mcm_core.request import Request, Resolved
@@ -86,7 +86,7 @@ class Models:
         self.by_name = {model.name: model for model in models}
         self.engine = Engine(self._paint, max_waiting=max_waiting, deadline_s=deadline_s)
         self.generate = _with_zero_gpu(self.engine.generate)
-        """(job, cancel) -> events: `Engine.generate`, wherever the device is."""
+        """(job, cancel, client) -> events: `Engine.generate`, wherever the device is."""
 
     @property
     def default(self) -> Model:
@@ -123,7 +123,7 @@ def _model(pipeline: MCMPipeline) -> Model:
 
 # -- Hugging Face ZeroGPU ----------------------------------------------------------------------------------
 
-Generate = Callable[[Job, threading.Event], "Iterator[Event]"]
+Generate = Callable[[Job, Cancel, Client | None], "Iterator[Event]"]
 
 
 def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
@@ -138,8 +138,8 @@ def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
 
     on_gpu = spaces.GPU(duration=_duration)(generate)
 
-    def watched(job: Job, cancel: threading.Event) -> Iterator[Event]:
-        for event in on_gpu(job):
+    def watched(job: Job, cancel: Cancel, client: Client | None) -> Iterator[Event]:
+        for event in on_gpu(job, None, client):
             if cancel.is_set():
                 raise Cancelled("Stopped.")
             yield event
@@ -147,7 +147,7 @@ def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
     return watched
 
 
-def _duration(job: Job) -> int:
+def _duration(job: Job, cancel: None = None, client: Client | None = None) -> int:
     """Seconds of GPU time to ask for: generous for SDXL at 1024 x 1024, cut off at two minutes."""
     request = job.request
     return min(120, 15 + request.steps * len(request.seeds) * (2 if request.compare else 1) // 2)

@@ -13,6 +13,8 @@ from mcm_core.drawing.conditions import Conditions
 from mcm_core.engine import Cancelled, Waiting
 
 from . import views
+from .asking import client
+from .delivery import heard
 from .errors import message, notice
 from .form import Updates
 from .models import Job, Model, Models
@@ -121,7 +123,7 @@ class Painting:
         from mcm_core.pipeline import Result
 
         started = time.monotonic()
-        for event in self.models.generate(job, run.cancel):
+        for event in self.models.generate(job, heard(run.cancel), client()):
             if isinstance(event, Waiting):
                 started = time.monotonic()
                 yield event, views.waiting(run, event.place)

@@ -11,6 +11,7 @@ from mcm_core.request import random_seed
 
 from . import api
 from .component import READY
+from .delivery import Delivery
 from .examples import read_examples
 from .form import chip_script, link_script
 from .models import Models
@@ -51,11 +52,11 @@ def build_ui(models: Models) -> gr.Blocks:
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
-def launch_options(*middleware: Any) -> dict[str, Any]:
+def launch_options(delivery: Delivery | None = None) -> dict[str, Any]:
     """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
 
     Args:
-        middleware: further ASGI middleware, callables of an application.
+        delivery: counts the streams of events; the caller may want to look at it.
     """
     return {
         "theme": theme(),
@@ -72,7 +73,7 @@ def launch_options(*middleware: Any) -> dict[str, Any]:
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
-            "middleware": [Middleware(Unserved), *map(Middleware, middleware)],
+            "middleware": [Middleware(Unserved), Middleware(delivery or Delivery())],
         },
         "max_file_size": "20mb",
         "max_threads": 80,

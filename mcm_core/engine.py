@@ -4,9 +4,10 @@
     for event in engine.generate(request.resolved(base, modulator), cancel):   # Waiting* Step* Result
         ...
 
-A job is whatever the stream takes: the engine does not look into it, so that it has to be judged before. It
-runs in its caller's thread, alone on its device; what it makes depends on nothing but the job. Closing the
-generator early gives the device back at once.
+Clients take turns (see `mcm_core.line`), and none of them may fill the line: there is a bound for a session
+and one for an address. A job is whatever the stream takes: the engine does not look into it, so that it has
+to be judged before. It runs in its caller's thread, alone on its device; what it makes depends on nothing but
+the job. Closing the generator early gives the device back at once.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from mcm_core.drawing.conditions import InputError
+from mcm_core.line import Client, Line
 
 if TYPE_CHECKING:
     from mcm_core.pipeline import Result, Step
@@ -57,9 +59,16 @@ class Failed(EngineError):
     """Something broke: out of memory, numbers that are not finite, a defect."""
 
 
+class Cancel(Protocol):
+    """Such as a `threading.Event`: a job ends at its next step once this says that it is set."""
+
+    def is_set(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Waiting:
-    """The job stands in line; place 1 is next."""
+    """The job stands in line; place 1 is next. A place can grow: somebody new takes a turn before the third
+    request of somebody else."""
 
     place: int
 
@@ -76,7 +85,8 @@ if TYPE_CHECKING:
 class _Ticket:
     """A job's place in line, and then on a device."""
 
-    cancel: threading.Event
+    cancel: Cancel
+    client: Client
     seen: float
     """When its reader was last here; infinite while it computes."""
     joined: float = field(default_factory=time.monotonic)
@@ -85,18 +95,29 @@ class _Ticket:
 
 
 class Engine(Generic[Job]):
-    """Runs jobs on streams, one at a time on each, first come, first served.
+    """Runs jobs on streams, one at a time on each; clients take turns.
 
     Args:
         streams: such as `MCMPipeline.paint`, one per device. Several of the same models serve the same line.
         max_waiting: how many jobs may stand in line besides those that run.
         deadline_s: how long one job may run, in seconds; waiting does not count.
+        max_of_session: how many of them may be of one session; half of the line unless told.
+        max_of_address: the same for an address; three quarters of the line unless told.
     """
 
-    def __init__(self, *streams: Stream[Job], max_waiting: int = 16, deadline_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        *streams: Stream[Job],
+        max_waiting: int = 16,
+        deadline_s: float = 300.0,
+        max_of_session: int | None = None,
+        max_of_address: int | None = None,
+    ) -> None:
         self.max_waiting, self.deadline_s = max_waiting, deadline_s
+        self.max_of_session = (max_waiting + 1) // 2 if max_of_session is None else max_of_session
+        self.max_of_address = (3 * max_waiting + 3) // 4 if max_of_address is None else max_of_address
         self._free = list(streams)
-        self._line: list[_Ticket] = []
+        self._line: Line[_Ticket] = Line()
         self._running: dict[_Ticket, Stream[Job]] = {}
         self._changed = threading.Condition()
         self._draining = False
@@ -112,17 +133,21 @@ class Engine(Generic[Job]):
         """Jobs in line now."""
         return len(self._line)
 
-    def generate(self, job: Job, cancel: threading.Event | None = None) -> Generator[Event]:
+    def generate(
+        self, job: Job, cancel: Cancel | None = None, client: Client | None = None
+    ) -> Generator[Event]:
         """`Waiting` whenever the place in line changes, a `Step` per denoising step, and at last a `Result`.
 
         Args:
             job: what to make.
             cancel: set it from any thread, and the job ends at its next step.
+            client: who asks; None is somebody new each time.
 
         Raises:
             EngineError: Busy, Cancelled, TimedOut or Failed.
         """
-        ticket = _Ticket(cancel or threading.Event(), time.monotonic())
+        who = Client(session=object()) if client is None else client
+        ticket = _Ticket(threading.Event() if cancel is None else cancel, who, time.monotonic())
         try:
             self._join(ticket)
             stream = yield from self._wait(ticket)
@@ -149,9 +174,21 @@ class Engine(Generic[Job]):
         with self._changed:
             self._refuse_when_draining()
             self._drop_abandoned()
-            if len(self._line) >= self.max_waiting + len(self._free):
-                raise Busy(f"{len(self._line)} requests are waiting already. Try again in a minute.")
-            self._line.append(ticket)
+            self._refuse_when_full(ticket.client)
+            self._line.join(ticket, ticket.client)
+
+    def _refuse_when_full(self, client: Client) -> None:
+        about_to_start = len(self._free)
+        if (own := self._line.of_session(client)) >= self.max_of_session + about_to_start:
+            raise Busy(
+                f"{own} of your requests are waiting already, as many as one visitor may have in line."
+            )
+        if client.address is not None:
+            near = self._line.of_address(client)
+            if near >= self.max_of_address + about_to_start:
+                raise Busy(f"{near} requests from your address are waiting already. Try again in a minute.")
+        if len(self._line) >= self.max_waiting + about_to_start:
+            raise Busy(f"{len(self._line)} requests are waiting already. Try again in a minute.")
 
     def _wait(self, ticket: _Ticket) -> Generator[Waiting, None, Stream[Job]]:
         """Ends with a stream for the ticket alone."""
@@ -178,10 +215,10 @@ class Engine(Generic[Job]):
             raise _abandoned()
         if ticket.seen - ticket.joined > self.deadline_s * (self.max_waiting + 1):
             raise TimedOut("The line did not move. Try again in a minute.")
-        return self._line.index(ticket) + 1
+        return self._line.order().index(ticket) + 1
 
     def _start(self, ticket: _Ticket) -> Stream[Job]:
-        self._line.remove(ticket)
+        self._line.take(ticket)
         stream = self._running[ticket] = self._free.pop()
         ticket.started, ticket.seen = time.monotonic(), math.inf
         self._changed.notify_all()
@@ -190,7 +227,7 @@ class Engine(Generic[Job]):
     def _release(self, ticket: _Ticket) -> None:
         with self._changed:
             if ticket in self._line:
-                self._line.remove(ticket)
+                self._line.leave(ticket)
             if ticket in self._running:
                 if ticket.steps is not None:
                     ticket.steps.close()
@@ -200,7 +237,8 @@ class Engine(Generic[Job]):
     def _drop_abandoned(self) -> None:
         """Take their places, and their devices, from those whose readers are gone without closing."""
         oldest = time.monotonic() - ABANDONED_S
-        self._line = [ticket for ticket in self._line if ticket.seen >= oldest]
+        for ticket in [ticket for ticket in self._line.order() if ticket.seen < oldest]:
+            self._line.leave(ticket)
         for ticket in [ticket for ticket in self._running if ticket.seen < oldest]:
             with contextlib.suppress(ValueError):  # it is at work again
                 self._release(ticket)

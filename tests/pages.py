@@ -108,10 +108,10 @@ def connected(url: str) -> Client:
 
 
 @contextmanager
-def page(models: Models) -> Iterator[str]:
+def page(models: Models, **options: Any) -> Iterator[str]:
     """The address of the page, served as `app.py` serves it."""
     blocks: gr.Blocks = build_ui(models)
-    with served(blocks, **launch_options()) as url:
+    with served(blocks, **launch_options(**options)) as url:
         yield url
 
 

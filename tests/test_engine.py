@@ -26,6 +26,7 @@ from mcm_core.base import Base
 from mcm_core.control import NotFiniteError
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.engine import Busy, Cancelled, Engine, Failed, TimedOut, Waiting
+from mcm_core.line import Client
 from mcm_core.pipeline import MCMPipeline, Result
 from mcm_core.request import Request
 from tests import tiny
@@ -76,16 +77,22 @@ def until(condition: Callable[[], bool]) -> None:
 class InThread:
     """A request read to its end in a thread: its events, and what it raised."""
 
-    def __init__(self, engine: Engine, wanted: Request, cancel: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        wanted: Request,
+        cancel: threading.Event | None = None,
+        client: Client | None = None,
+    ) -> None:
         self.events: list[object] = []
         self.error: BaseException | None = None
         self.cancel = cancel or threading.Event()
-        self.thread = threading.Thread(target=self._read, args=(engine, wanted))
+        self.thread = threading.Thread(target=self._read, args=(engine, wanted, client))
         self.thread.start()
 
-    def _read(self, engine: Engine, wanted: Request) -> None:
+    def _read(self, engine: Engine, wanted: Request, client: Client | None) -> None:
         try:
-            for event in engine.generate(wanted, self.cancel):
+            for event in engine.generate(wanted, self.cancel, client):
                 self.events.append(event)
         except Exception as error:
             self.error = error
@@ -250,6 +257,43 @@ class TestTheLine:
         errors = [reader.join().error for reader in readers]
         assert sum(isinstance(error, Busy) for error in errors) == 12
         assert sum(error is None for error in errors) == 4
+
+    def test_of_one_client_with_many_requests_a_second_one_waits_for_two_runs_at_most(self) -> None:
+        pipeline = Clockwork(threading.Semaphore(0))
+        engine = Engine(pipeline, max_waiting=32, max_of_session=24)
+        many, other = Client("many", "192.0.2.1"), Client("other", "192.0.2.1")
+        readers = []
+        for seed in range(24):
+            readers.append(InThread(engine, request(seed, 1), client=many))
+            until(lambda: engine.running + engine.waiting == len(readers))
+        readers.append(InThread(engine, request(100, 1), client=other))
+        until(lambda: readers[-1].events == [Waiting(2)])
+        assert readers[1].events == [Waiting(1)]
+        until(lambda: readers[2].events == [Waiting(2), Waiting(3)])
+        pipeline.gate.release(100)
+        assert all(reader.join().error is None for reader in readers)
+        assert pipeline.begun == [0, 1, 100, *range(2, 24)]
+
+    @pytest.mark.parametrize(
+        ("clients", "accepted", "words"),
+        [
+            ([Client("s", "192.0.2.1")] * 9, 4, "3 of your requests are waiting"),
+            ([Client(tab, "192.0.2.1") for tab in range(9)], 6, "5 requests from your address are waiting"),
+            ([Client(tab) for tab in range(9)], 7, "6 requests are waiting"),
+            ([Client(tab, f"192.0.2.{tab}") for tab in range(9)], 7, "6 requests are waiting"),
+        ],
+    )
+    def test_the_bounds_are_exact(self, clients: list[Client], accepted: int, words: str) -> None:
+        pipeline = Clockwork(threading.Semaphore(0))
+        engine = Engine(pipeline, max_waiting=6)  # of which 3 of a session, 5 of an address
+        readers = []
+        for client in clients:
+            readers.append(InThread(engine, request(), client=client))
+            until(lambda: engine.running + engine.waiting == min(len(readers), accepted))
+        refused = [InThread(engine, request(), client=client).join().error for client in clients[accepted:]]
+        assert all(isinstance(error, Busy) and str(error).startswith(words) for error in refused)
+        pipeline.gate.release(100)
+        assert [reader.join().error is None for reader in readers].count(True) == accepted
 
     def test_leaving_the_line(self) -> None:
         pipeline = Clockwork(threading.Semaphore(0))

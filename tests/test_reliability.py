@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from demo.delivery import Delivery
 from demo.models import Models
 from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
@@ -484,10 +485,11 @@ def test_beyond_the_line_a_request_is_refused_at_once_with_words(
     url: str, models: Models, pipeline: Paced
 ) -> None:
     pipeline.hold()
-    client = connected(url)
+    clients = [connected(url) for _ in range(3)]
+    client = clients[2]
     first = client.submit(seed=0, steps=3, api_name="/generate")
     until(lambda: models.engine.running == 1)
-    line = [client.submit(seed=seed, steps=1, api_name="/generate") for seed in range(1, MAX_WAITING + 1)]
+    line = [clients[seed % 2].submit(seed=seed, steps=1, api_name="/generate") for seed in range(MAX_WAITING)]
     until(lambda: models.engine.waiting == MAX_WAITING)
     told = [refusal(client, seed=seed) for seed in (50, 51, 52)]
     assert "steps must be" in refusal(client, steps=0), "what is wrong is refused before it would wait"
@@ -495,6 +497,38 @@ def test_beyond_the_line_a_request_is_refused_at_once_with_words(
     assert all(f"{MAX_WAITING} requests are waiting already" in words for words in told)
     pipeline.let_go()
     assert all(job.result(timeout=PATIENCE_S)[0] for job in [first, *line])
+
+
+def test_a_client_with_many_requests_does_not_keep_others_waiting(
+    url: str, models: Models, pipeline: Paced
+) -> None:
+    pipeline.hold()
+    many, other = connected(url), connected(url)
+    running = many.submit(seed=0, steps=1, api_name="/generate")
+    until(lambda: models.engine.running == 1)
+    jobs = [many.submit(seed=seed, steps=1, api_name="/generate") for seed in range(1, 24)]
+    until(lambda: sum(job.done() for job in jobs) == 23 - MAX_WAITING // 2)
+    refused = [str(job.exception()) for job in jobs if job.done()]
+    assert all("of your requests are waiting already" in words for words in refused)
+    second = other.submit(seed=100, steps=1, api_name="/generate")
+    until(lambda: models.engine.waiting == MAX_WAITING // 2 + 1)
+    pipeline.let_go()
+    assert second.result(timeout=PATIENCE_S)[0]
+    assert running.result(timeout=PATIENCE_S)[0]
+    until(lambda: len(pipeline.begun) == MAX_WAITING // 2 + 2)
+    assert [request.seeds[0] for request in pipeline.begun].index(100) <= 2
+
+
+def test_calls_without_a_session_are_one_client(url: str, models: Models, pipeline: Paced) -> None:
+    pipeline.hold()
+    for _ in range(MAX_WAITING):
+        assert posted(url, json.dumps({"data": values()})).status_code == 200
+    until(lambda: models.engine.waiting == MAX_WAITING // 2)
+    session = connected(url).submit(seed=100, steps=1, api_name="/generate")
+    until(lambda: models.engine.waiting == MAX_WAITING // 2 + 1)
+    pipeline.let_go()
+    assert session.result(timeout=PATIENCE_S)[0]
+    assert [request.seeds[0] for request in pipeline.begun].index(100) <= 2
 
 
 def test_a_waiting_request_is_told_its_place(url: str, models: Models, pipeline: Paced) -> None:
@@ -521,6 +555,30 @@ def test_who_goes_away_gives_the_place_free(url: str, models: Models, pipeline: 
         until(lambda: models.engine.running == 1)
     until(lambda: models.engine.running == 0)
     assert pipeline.steps < 150
+
+
+def test_a_run_that_nobody_reads_ends(models: Models, pipeline: Paced) -> None:
+    pipeline.pause_s = 0.05
+    with pages.page(models, delivery=Delivery(patience_s=0.5)) as address:
+        url = address.rstrip("/")
+        body = {"data": values(steps=150)}
+        assert posted(url, json.dumps(body)).status_code == 200
+        until(lambda: models.engine.running == 1)
+        until(lambda: models.engine.running == 0)
+        assert pipeline.steps < 150
+        event, told = called(url, values(steps=40))
+        assert event == "complete", told
+
+
+def test_a_run_goes_on_while_its_session_or_its_event_is_read(models: Models, pipeline: Paced) -> None:
+    pipeline.pause_s = 0.05
+    with pages.page(models, delivery=Delivery(patience_s=0.3)) as address:
+        url = address.rstrip("/")
+        for session in ({}, {"session_hash": "of its own"}):
+            answer = posted(url, json.dumps({"data": values(steps=30), **session}))
+            with streamed(url, answer) as stream:
+                assert "event: complete" in stream.read().decode()
+        assert generate(connected(url), steps=30)[0]
 
 
 # -- a long time -------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Knows which answers are being read: a run without a reader ends, and the program only after its readers."""
+"""Knows which answers are being read: a run without a reader ends, the program only after its readers."""
 
 from __future__ import annotations
 

@@ -312,8 +312,7 @@ def _explained(error: Exception) -> EngineError:
         return Failed(str(error))
     log.error("A request failed", exc_info=error)
     return Failed(
-        "Something broke while making the picture; the program's log says what. "
-        "If it happens again, change what was set last: scheduler, size or model."
+        "Something broke; the program's log says what. If it happens again, change scheduler, size or model."
     )
 
 

@@ -123,7 +123,7 @@ def _model(pipeline: MCMPipeline) -> Model:
 
 # -- Hugging Face ZeroGPU ----------------------------------------------------------------------------------
 
-Generate = Callable[[Job, Cancel, Client | None], "Iterator[Event]"]
+Generate = Callable[..., "Iterator[Event]"]
 
 
 def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
@@ -138,7 +138,7 @@ def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
 
     on_gpu = spaces.GPU(duration=_duration)(generate)
 
-    def watched(job: Job, cancel: Cancel, client: Client | None) -> Iterator[Event]:
+    def watched(job: Job, cancel: Cancel, client: Client | None = None) -> Iterator[Event]:
         for event in on_gpu(job, None, client):
             if cancel.is_set():
                 raise Cancelled("Stopped.")

@@ -379,6 +379,24 @@ class TestPalette:
             near = truth[max(0, row - 6) : row + 7]
             assert set(np.unique(read[row])) <= set(np.unique(near))
 
+    @pytest.mark.parametrize("quality", [60, 75, 90])
+    def test_a_jpeg_with_a_class_whose_colour_is_between_two_others(self, quality: int) -> None:
+        """Between sky and sun there is the colour of sand, and no sand in the map."""
+        extra = (
+            LabelClass("sun", "#ffd43b"),
+            LabelClass("mountain", "#857a72"),
+            LabelClass("sand", "#e4c98a"),
+        )
+        classes = (*CLASSES, *extra)
+        y, x = np.mgrid[:256, :256]
+        truth = np.select([y < 102, y < 140, y < 192], [1, 6, 3], 4).astype(np.uint8)
+        truth[np.hypot(x - 192, y - 51) < 25] = 5
+        image = Image.fromarray(palette_picture(truth, classes)[..., :3])
+        drawn = from_upload(open_picture(encoded(image, "JPEG", quality=quality)), classes)
+        assert set(np.unique(drawn.maps[LABELS])) == set(np.unique(truth))
+        assert (drawn.maps[LABELS] == truth).mean() > 0.998
+        assert drawn.notes == ()
+
     @pytest.mark.parametrize("title", ["ADE20K", "COCO-Stuff"])
     def test_another_data_sets_colours_go_by_name(self, title: str) -> None:
         palette = next(palette for palette in palettes() if palette.title == title)

@@ -32,7 +32,11 @@ DOUBTFUL = 0.02
 EXACT = 3 * 2**2
 """Squared distance up to which a colour is a class's own, as rounding in a profile leaves it."""
 BLUR = 9
-"""Pixels across, within which a colour between two classes is a blurred edge between them."""
+"""Pixels across, within which a colour between two classes is an edge between them."""
+BLOCKS = 17
+"""The same where nothing alike is so near: JPEG disturbs a block of 8 to each side of an edge."""
+UNLIKE = 100**2
+"""Squared distance from which a colour is not taken for an edge of what is near."""
 SOFT = 0.005
 """The share of colours between two classes from which a map counts as blurred, so that a thin line in the
 colour of a class may be a part of an edge, too."""
@@ -283,8 +287,7 @@ def _assigned(shades: _Shades, table: np.ndarray, void: np.ndarray) -> tuple[np.
     patches = cv2.morphologyEx(even.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     moved = unsure & (cv2.dilate(patches, SQUARE) > 0)
     is_soft = (unsure & ~moved).mean() > SOFT
-    certain = np.where(unsure, 255, labels)
-    unsure |= (labels != VOID) & ~_is_thick(certain, 5) if is_soft else close & ~_is_thick(certain, 3)
+    unsure |= (labels != VOID if is_soft else close) & ~_is_thick(labels, unsure, 5 if is_soft else 3)
     if not unsure.any():
         return labels, 0
     by_id = dict(enumerate(table, start=1))
@@ -300,20 +303,24 @@ def _vote(
     """For each unsure pixel, (m, 3), the id of the most similar colour among those nearby, else of all."""
     voted = labels[unsure]
     best = np.full(len(pixels), np.iinfo(np.int32).max, np.int32)
-    kernel = np.ones((BLUR, BLUR), np.uint8)
-    for id_ in set(np.unique(labels[~unsure]).tolist()) & by_id.keys():
-        beside = cv2.dilate(((labels == id_) & ~unsure).astype(np.uint8), kernel)[unsure] > 0
-        distance = ((pixels.astype(np.int32) - by_id[id_].astype(np.int32)) ** 2).sum(axis=1)
-        closer = beside & (distance < best)
-        voted[closer], best[closer] = id_, distance[closer]
+    known = set(np.unique(labels[~unsure]).tolist()) & by_id.keys()
+    for reach in (BLUR, BLOCKS):
+        is_open = best > UNLIKE
+        for id_ in known:
+            kernel = np.ones((reach, reach), np.uint8)
+            beside = cv2.dilate(((labels == id_) & ~unsure).astype(np.uint8), kernel)[unsure] > 0
+            distance = ((pixels.astype(np.int32) - by_id[id_].astype(np.int32)) ** 2).sum(axis=1)
+            closer = is_open & beside & (distance < best)
+            voted[closer], best[closer] = id_, distance[closer]
     return voted
 
 
-def _is_thick(labels: np.ndarray, side: int) -> np.ndarray:
-    """(H, W) whether a pixel lies in a square of its own id of so many pixels a side."""
+def _is_thick(labels: np.ndarray, unsure: np.ndarray, side: int) -> np.ndarray:
+    """(H, W) whether a pixel lies in a square of so many pixels a side, all of its own id and none unsure."""
     square = np.ones((side, side), np.uint8)
-    spread = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, square)
-    return cv2.dilate((spread == 0).astype(np.uint8), square) > 0
+    even = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, square) == 0
+    even &= cv2.dilate(unsure.astype(np.uint8), square) == 0
+    return cv2.dilate(even.astype(np.uint8), square) > 0
 
 
 def _gradient(picture: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from mcm_core.training import modulator as command
 from mcm_core.training.batches import EXACT, Batches, Plan
 from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint
 from mcm_core.training.conditioned import Conditioned, losses
-from mcm_core.training.fit import Schedule, Training
+from mcm_core.training.fit import Progress, Schedule, Training
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import prepare
 from mcm_core.training.options import parse
@@ -97,7 +97,7 @@ def test_it_learns_to_follow_the_drawing(tmp_path: Path) -> None:
 
 def test_warm_up_rises_and_the_cosine_ends_at_zero() -> None:
     schedule = Schedule(steps=1000, warmup=100, cooldown=1.0)
-    scales = [schedule.scale(step) for step in range(1001)]
+    scales = [schedule.scale(Progress(step)) for step in range(1001)]
     assert scales[:101] == sorted(scales[:101])
     assert scales[100:] == sorted(scales[100:], reverse=True)
     assert 0 < scales[0] < 0.02

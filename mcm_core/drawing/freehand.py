@@ -1,7 +1,7 @@
-"""From exact maps to what a person would draw: unpainted regions, missing and wobbling strokes.
+"""From exact maps to what a person would draw: unpainted regions, rounded and wobbling ones, missing strokes.
 
-All functions take a numpy generator and uint8 maps of shape (H, W), never change their input, and take well
-below a millisecond at 256 x 256.
+All functions take a numpy generator and uint8 maps of shape (H, W), never change their input, and take a
+millisecond or two at 256 x 256.
 """
 
 import cv2
@@ -11,6 +11,8 @@ from mcm_core.drawing.conditions import STROKE, VOID
 
 WOBBLE_CELLS = 6  # random displacements across the picture; a smooth field goes through them
 WOBBLE = 0.015  # of the picture's side, standard deviation
+ROUNDED = (0.02, 0.09)  # of the picture's side: a round brush
+GAPS = (0.006, 0.03)  # of the picture's side: left unpainted where two regions meet
 
 
 def unpaint(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -24,6 +26,21 @@ def unpaint(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     table = np.arange(256, dtype=np.uint8)
     table[present[random.random(len(present)) < random.uniform(0.2, 0.8)]] = VOID
     return table[labels]
+
+
+def repaint(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A label map as a round brush in a hasty hand would paint it, each change by a coin's toss."""
+    rounded, wobbling, apart = random.random(3) < (0.5, 0.6, 0.3)
+    if rounded:
+        labels = cv2.medianBlur(labels, int(random.uniform(*ROUNDED) * len(labels)) | 1)
+    if wobbling:
+        labels = _wobble(labels, random, float(random.uniform(0.3, 1.5)))
+    if apart:
+        side = max(2, round(random.uniform(*GAPS) * len(labels)))
+        brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        borders = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, brush)
+        labels = np.where(borders > 0, VOID, labels).astype(np.uint8)
+    return labels
 
 
 def scrawl(sketch: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -75,11 +92,12 @@ def _thickness(sketch: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return cv2.dilate(sketch, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
 
 
-def _wobble(sketch: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Strokes moved by a smooth random displacement."""
-    height, width = sketch.shape
-    coarse = random.standard_normal((WOBBLE_CELLS, WOBBLE_CELLS, 2), np.float32) * WOBBLE * max(height, width)
+def _wobble(drawn: np.ndarray, random: np.random.Generator, strength: float = 1.0) -> np.ndarray:
+    """Strokes or regions moved by a smooth random displacement."""
+    height, width = drawn.shape
+    spread = strength * WOBBLE * max(height, width)
+    coarse = random.standard_normal((WOBBLE_CELLS, WOBBLE_CELLS, 2), np.float32) * np.float32(spread)
     moves = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     columns = np.arange(width, dtype=np.float32)[None] + moves[..., 0]
     rows = np.arange(height, dtype=np.float32)[:, None] + moves[..., 1]
-    return cv2.remap(sketch, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(drawn, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -40,16 +40,32 @@ def example(
     seed: int, styles: Sequence[str] = ("poster",), freehand: float = 1.0, side: int = SIDE
 ) -> Example:
     """The example of a seed, in one of the given styles; `side` is 256 or 512 pixels."""
-    scene, rng = render(seed, side), np.random.default_rng([seed, 1])
-    style = str(rng.choice(list(styles)))
-    text = caption(style, scene.time, scene.season if scene.shows_season else None, scene.things, rng)
-    picture = stylise(scene.picture, style, rng)
-    return Example(picture, scene.labels, sketch(scene.parts, rng, freehand), text, style, scene)
+    return next(examples(seed, 1, styles, freehand, side))
 
 
-def write(seed: int, out: Path, styles: Sequence[str], freehand: float, side: int) -> dict[str, object]:
-    """Render one example into the folder; -> its row of metadata.jsonl."""
-    drawn, name = example(seed, styles, freehand, side), f"{seed:08d}.png"
+def examples(
+    seed: int, variants: int, styles: Sequence[str], freehand: float = 1.0, side: int = SIDE
+) -> Iterator[Example]:
+    """The scene of a seed in several variants: each has a style, a caption and a sketch of its own."""
+    scene = render(seed, side)
+    season = scene.season if scene.shows_season else None
+    for variant in range(variants):
+        rng = np.random.default_rng([seed, 1, variant] if variant else [seed, 1])
+        style = str(rng.choice(list(styles)))
+        text = caption(style, scene.time, season, scene.things, rng)
+        picture = stylise(scene.picture, style, rng)
+        yield Example(picture, scene.labels, sketch(scene.parts, rng, freehand), text, style, scene)
+
+
+def write(
+    seed: int, out: Path, variants: int, styles: Sequence[str], freehand: float, side: int
+) -> list[dict[str, object]]:
+    """Render the examples of a seed into the folder; -> their rows of metadata.jsonl."""
+    drawn = enumerate(examples(seed, variants, styles, freehand, side))
+    return [_write(one, out, f"{seed:08d}-{variant}.png" if variant else f"{seed:08d}.png") for variant, one in drawn]
+
+
+def _write(drawn: Example, out: Path, name: str) -> dict[str, object]:
     cv2.imwrite(str(out / "images" / name), drawn.picture[..., ::-1])
     cv2.imwrite(str(out / "labels" / name), drawn.labels)
     cv2.imwrite(str(out / "sketches" / name), 255 - drawn.sketch)
@@ -77,18 +93,22 @@ def render_folder(
     freehand: float,
     processes: int | None,
     side: int = SIDE,
+    variants: int = 1,
 ) -> None:
-    """Write `count` scenes, seeds `seed` to `seed + count - 1`, on all cores."""
+    """Write `count` scenes, seeds `seed` to `seed + count - 1`, on all cores, each in so many variants."""
     for folder in ("images", "labels", "sketches"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     (out / "classes.json").write_text(
         json.dumps([{"name": c.name, "color": c.color} for c in CLASSES], indent=1)
     )
-    work = partial(write, out=out, styles=tuple(styles), freehand=freehand, side=side)
+    work = partial(
+        write, out=out, variants=variants, styles=tuple(styles), freehand=freehand, side=side
+    )
     fresh = get_context("spawn")  # a fork of a process that has threads may never begin
     with ProcessPoolExecutor(processes, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         rows = list(tqdm(pool.map(work, range(seed, seed + count), chunksize=16), total=count, unit="scene"))
-    (out / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = [json.dumps(row) + "\n" for scene in rows for row in scene]
+    (out / "metadata.jsonl").write_text("".join(lines))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -103,13 +123,23 @@ def main(argv: Sequence[str]) -> int:
         "--freehand", type=float, default=1.0, help="0 = exact outlines, 1 = as a person draws"
     )
     parser.add_argument("--side", type=int, choices=(256, 512), default=SIDE, help="pixels")
+    parser.add_argument(
+        "--variants", type=int, default=1, help="pictures of each scene, in styles and words of their own"
+    )
     parser.add_argument("--processes", type=int, default=None, help="default: one a core")
     options = parser.parse_args(argv)
-    if options.count < 1 or options.seed < 0:
-        parser.error("--count must be at least 1 and --seed at least 0")
+    if min(options.count, options.variants) < 1 or options.seed < 0:
+        parser.error("--count and --variants must be at least 1, and --seed at least 0")
     styles = _with_posters(list(STYLES)) if "all" in options.styles else options.styles
     render_folder(
-        options.count, options.out, options.seed, styles, options.freehand, options.processes, options.side
+        options.count,
+        options.out,
+        options.seed,
+        styles,
+        options.freehand,
+        options.processes,
+        options.side,
+        options.variants,
     )
     return 0
 

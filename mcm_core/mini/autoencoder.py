@@ -11,15 +11,18 @@ from torch.nn import functional as F
 
 from mcm_core.evaluation.segmenter import to_signed
 from mcm_core.training.fit import train
-from mcm_core.training.precision import AUTO, autocast
+from mcm_core.training.precision import AUTO, autocast, compiled
+
+NOISE = 0.03
+"""Standard deviation of what is added to the latents, so that near latents are decoded alike."""
 
 
 def build_autoencoder() -> AutoencoderKL:
-    """Narrow where the picture is large, wide where it is small: 2.6M parameters, 10.8 GFLOP a decode."""
+    """Narrow where the picture is large, wide where it is small: 4.1M parameters, 22 GFLOP a decode."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 64, 128),
+        block_out_channels=(16, 48, 96, 160),
         layers_per_block=1,
         latent_channels=4,
         norm_num_groups=8,
@@ -41,16 +44,14 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 
 def crops(pictures: Tensor, size: int, batch: int, generator: torch.Generator) -> Tensor:
     """Random crops, half of them mirrored: (N, H, W, 3) uint8 -> (batch, 3, size, size) in [-1, 1]."""
-    which = torch.randint(len(pictures), (batch,), generator=generator)
+    device, along = pictures.device, torch.arange(size)
+    which = torch.randint(len(pictures), (batch, 1, 1), generator=generator)
     room = pictures.shape[1] - size + 1
-    corner = torch.randint(room, (batch, 2), generator=generator)
-    mirrored = torch.rand(batch, generator=generator) < 0.5
-    cut = [
-        pictures[n, y : y + size, x : x + size]
-        for n, (y, x) in zip(which.tolist(), corner.tolist(), strict=True)
-    ]
-    flipped = zip(cut, mirrored.tolist(), strict=True)
-    return to_signed(torch.stack([crop.flip(1) if flip else crop for crop, flip in flipped]))
+    top, left = torch.randint(room, (2, batch, 1), generator=generator)
+    mirrored = torch.rand(batch, 1, generator=generator) < 0.5
+    rows, columns = top + along, left + torch.where(mirrored, along.flip(0), along)
+    place = (which, rows[:, :, None], columns[:, None, :])
+    return to_signed(pictures[tuple(index.to(device) for index in place)])
 
 
 def train_autoencoder(
@@ -62,18 +63,25 @@ def train_autoencoder(
     batch: int = 8,
     lr: float = 3e-3,
     precision: str = AUTO,
+    seconds: float | None = None,
 ) -> AutoencoderKL:
-    """pictures (N, H, W, 3) uint8 -> the averaged autoencoder; resumable in `out`."""
+    """pictures (N, H, W, 3) uint8 -> the averaged autoencoder, trained where they are; resumable in `out`."""
+    device = pictures.device
     torch.manual_seed(0)
-    model = build_autoencoder().to(memory_format=torch.channels_last)
+    model = build_autoencoder().to(device, memory_format=torch.channels_last)
 
-    def loss(generator: torch.Generator) -> Tensor:
-        images = crops(pictures, size, batch, generator).contiguous(memory_format=torch.channels_last)
-        with autocast(pictures.device, precision):
+    def error(images: Tensor, noise: Tensor) -> Tensor:
+        with autocast(device, precision):
             latents = model.encode(images).latent_dist.mean
-            noisy = latents + 0.03 * torch.randn(latents.shape, generator=generator)
-            output = model.decode(noisy).sample
+            output = model.decode(latents + NOISE * noise).sample
         spread = (latents.float().square().mean() - 1).square()
         return reconstruction_loss(output.float(), images) + 0.01 * spread
 
-    return train(model, loss, steps=steps, out=out, lr=lr, matrices=True)
+    fused = compiled(error, device)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        images = crops(pictures, size, batch, generator).contiguous(memory_format=torch.channels_last)
+        noise = torch.randn((batch, 4, size // 8, size // 8), generator=generator)
+        return fused(images, noise.to(device))
+
+    return train(model, loss, steps=steps, out=out, lr=lr, matrices=True, seconds=seconds)

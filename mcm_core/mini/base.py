@@ -18,6 +18,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import InputError
 from mcm_core.sums import write_sums
 from mcm_core.training.checkpoints import is_complete, write_folder
@@ -28,7 +29,7 @@ from .autoencoder import train_autoencoder
 from .base_card import Stage, write_card
 from .denoiser import build_scheduler, build_unet, train_denoiser
 from .latents import Rows, encode, read_pictures, read_rows, read_shards, write_shards
-from .text import build_text_encoder, learn_tokenizer
+from .text import build_text_encoder, known_words, learn_tokenizer
 
 LARGEST_FILE = "9MB"
 SCALED_BY = 1000  # pictures whose latents tell the scaling to unit deviation
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, help="a folder written by `python -m mcm_core render`")
     add("--out", type=Path, required=True, help="checkpoints, and the base in its folder `base`")
     add("--stage", nargs="+", choices=[*STAGES], default=[*STAGES], help="only these")
+    add("--device", help="cuda, mps or cpu (default: the best that is here)")
     add("--init", type=Path, help="a base to train further: its denoiser; words and autoencoder stay")
     add("--precision", choices=(AUTO, "bf16", "fp32"), default=AUTO, help="auto: what is quickest here")
     add("--autoencoder-pictures", type=int, default=4000)
@@ -71,7 +73,7 @@ def words(options: argparse.Namespace, rows: Rows) -> None:
     if is_complete(folder):
         return
     if options.init is None:
-        tokenizer = learn_tokenizer(row["text"] for row in rows)
+        tokenizer = learn_tokenizer([*known_words(), *(row["text"] for row in rows)])
     else:
         tokenizer = CLIPTokenizer.from_pretrained(options.init / "tokenizer")
     write_folder(folder, tokenizer.save_pretrained)
@@ -84,7 +86,8 @@ def autoencoder(options: argparse.Namespace, rows: Rows) -> None:
     if options.init is not None:
         model = AutoencoderKL.from_pretrained(options.init / "vae", torch_dtype=torch.float32)
     else:
-        pictures = read_pictures(options.data, rows[: options.autoencoder_pictures])
+        device = choose_device(options.device)
+        pictures = read_pictures(options.data, rows[: options.autoencoder_pictures]).to(device)
         batch, steps = options.autoencoder_batch, options.autoencoder_steps
         model = train_autoencoder(pictures, work, steps=steps, batch=batch, precision=options.precision)
         deviation = encode(model, pictures[:SCALED_BY], options.precision).std().item()
@@ -94,15 +97,17 @@ def autoencoder(options: argparse.Namespace, rows: Rows) -> None:
 
 
 def latents(options: argparse.Namespace, rows: Rows) -> None:
-    model = _autoencoder(options).to(memory_format=torch.channels_last)
+    device = choose_device(options.device)
+    model = _autoencoder(options).to(device, memory_format=torch.channels_last)
     write_shards(model, options.data, rows, options.out / "latents", options.precision)
 
 
 def denoiser(options: argparse.Namespace, rows: Rows) -> None:
     tokenizer = _tokenizer(options)
-    encoded = read_shards(options.out / "latents", len(rows))
+    device = choose_device(options.device)
+    encoded = read_shards(options.out / "latents", len(rows)).to(device)
     texts = ["", *(row["text"] for row in rows)]
-    tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
     unet, encoder = train_denoiser(
         encoded, tokens[1:], tokens[0], *_untrained(options, tokenizer), options.out / "denoiser",
         steps=options.steps, batch=options.batch_size, lr=options.lr, precision=options.precision,
@@ -165,7 +170,7 @@ def _write_result(folder: Path, networks: Mapping[str, Any], stage: Stage) -> No
 
 
 def _stage(options: argparse.Namespace, name: str, batch: int) -> Stage:
-    precision = choose_precision(options.precision, torch.device("cpu"))
+    precision = choose_precision(options.precision, choose_device(options.device))
     return Stage(name, *spent(options.out / name), batch=batch, precision=precision)
 
 

@@ -19,9 +19,11 @@ BLOTCHES = 0.06  # standard deviation at most
 
 def damaged(pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """(B, 3, H, W) in [-1, 1] -> the same, damaged, and how soft it is made, (B,) in [0, 1]."""
-    softness = _softness(len(pictures), generator)
+    device = pictures.device
+    softness = _softness(len(pictures), generator).to(device)
     soft = pictures + softness.view(-1, 1, 1, 1) * (_through_small(pictures, generator) - pictures)
-    return (_colours_off(soft, generator) + _blotches(pictures.shape, generator)).clamp_(-1, 1), softness
+    blotches = _blotches(pictures.shape, generator).to(device)
+    return (_colours_off(soft, generator) + blotches).clamp_(-1, 1), softness
 
 
 def _softness(count: int, generator: torch.Generator) -> Tensor:
@@ -41,7 +43,8 @@ def _through_small(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def _colours_off(pictures: Tensor, generator: torch.Generator) -> Tensor:
     shape = (len(pictures), 3, 1, 1)
     gain = 1 + GAIN * torch.randn(shape, generator=generator)
-    return pictures * gain + LIFT * torch.randn(shape, generator=generator)
+    lift = LIFT * torch.randn(shape, generator=generator)
+    return pictures * gain.to(pictures.device) + lift.to(pictures.device)
 
 
 def _blotches(shape: torch.Size, generator: torch.Generator) -> Tensor:

@@ -21,7 +21,7 @@ from mcm_core.training.checkpoints import is_complete, write_folder
 from mcm_core.training.precision import AUTO, autocast
 
 SHARD = 2000  # scenes
-AT_ONCE = 8
+AT_ONCE = {"cuda": 128}  # pictures by device; elsewhere 8
 
 Rows = Sequence[dict[str, Any]]
 """The lines of metadata.jsonl."""
@@ -45,10 +45,16 @@ def read_pictures(folder: Path, rows: Rows) -> Tensor:
 
 
 def encode(autoencoder: AutoencoderKL, pictures: Tensor, precision: str = AUTO) -> Tensor:
-    """(N, H, W, 3) uint8 -> (N, 4, h, w) float32, before any scaling."""
-    with torch.no_grad(), autocast(pictures.device, precision):
-        parts = [to_signed(part) for part in pictures.split(AT_ONCE)]
+    """(N, H, W, 3) uint8 -> (N, 4, h, w) float32, before any scaling, where the autoencoder is."""
+    device = autoencoder.device
+    with torch.no_grad(), autocast(device, precision):
+        parts = (to_signed(part.to(device)) for part in pictures.split(at_once(device)))
         return torch.cat([autoencoder.encode(part).latent_dist.mode().float() for part in parts])
+
+
+def at_once(device: torch.device) -> int:
+    """How many pictures go through the autoencoder together."""
+    return AT_ONCE.get(device.type, 8)
 
 
 def write_shards(autoencoder: AutoencoderKL, data: Path, rows: Rows, out: Path, precision: str) -> None:
@@ -61,9 +67,10 @@ def write_shards(autoencoder: AutoencoderKL, data: Path, rows: Rows, out: Path, 
             continue
 
         def write(target: Path, part: Rows = part, made_of: str = made_of) -> None:
-            chunks = (read_pictures(data, part[at : at + AT_ONCE]) for at in range(0, len(part), AT_ONCE))
+            many = at_once(autoencoder.device)
+            chunks = (read_pictures(data, part[at : at + many]) for at in range(0, len(part), many))
             latents = torch.cat([encode(autoencoder, pictures, precision) for pictures in chunks])
-            torch.save((latents * autoencoder.config.scaling_factor).half(), target / "latents.pt")
+            torch.save((latents * autoencoder.config.scaling_factor).half().cpu(), target / "latents.pt")
             (target / "made_of.txt").write_text(made_of)
 
         write_folder(folder, write)
@@ -102,5 +109,5 @@ def _contents(data: Path, rows: Rows) -> str:
 def _fingerprint(autoencoder: AutoencoderKL) -> str:
     digest = hashlib.sha256(str(autoencoder.config.scaling_factor).encode())
     for name, value in sorted(autoencoder.state_dict().items()):
-        digest.update(name.encode() + value.contiguous().numpy().tobytes())
+        digest.update(name.encode() + value.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()

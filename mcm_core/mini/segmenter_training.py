@@ -104,30 +104,46 @@ def objective(seen: Seen, renders: Renders, softness: Tensor, weights: Tensor) -
 
 def _shares(wanted: Tensor, classes: int) -> Tensor:
     """(B, H, W) indices -> (B, classes) share of each class; one-hot maps would be as slow as the network."""
-    counts = torch.stack([torch.bincount(each.flatten(), minlength=classes) for each in wanted])
-    return counts / wanted[0].numel()
+    first = classes * torch.arange(len(wanted), device=wanted.device)[:, None]
+    counts = torch.bincount((first + wanted.flatten(1)).flatten(), minlength=classes * len(wanted))
+    return counts.view(len(wanted), classes) / wanted[0].numel()
 
 
 def train(
-    renders: Renders, out: Path, steps: int, batch: int, lr: float, save_seconds: float = 60
+    renders: Renders,
+    out: Path,
+    steps: int,
+    batch: int,
+    lr: float,
+    save_seconds: float = 60,
+    seconds: float | None = None,
 ) -> Network:
-    """A new network, trained; checkpoints in `out`, from which the same call goes on."""
+    """A new network, trained where the renders are; checkpoints in `out`, from which the same call goes on."""
+    device = renders.pictures.device
     torch.manual_seed(0)
     classes = [{"name": each.name, "color": each.color} for each in CLASSES]
     model = Network(classes, {name: list(words) for name, words in ATTRIBUTES.items()})
-    model.to(memory_format=torch.channels_last)
+    model.to(device, memory_format=torch.channels_last)
     weights = class_weights(renders.labels, len(CLASSES))
 
     def loss(generator: torch.Generator) -> Tensor:
-        chosen = renders[torch.randint(len(renders.pictures), (batch,), generator=generator)]
+        chosen = renders[torch.randint(len(renders.pictures), (batch,), generator=generator).to(device)]
         chosen = mirrored(chosen) if torch.rand((), generator=generator) < 0.5 else chosen
         pictures, softness = damaged(to_signed(chosen.pictures), generator)
-        with autocast(pictures.device, AUTO):
+        with autocast(device, AUTO):
             seen = model(pictures.contiguous(memory_format=torch.channels_last))
         return objective(seen, chosen, softness, weights)
 
     return fit.train(
-        model, loss, steps=steps, out=out, lr=lr, matrices=True, ema=0.995, save_seconds=save_seconds
+        model,
+        loss,
+        steps=steps,
+        out=out,
+        lr=lr,
+        matrices=True,
+        ema=0.995,
+        save_seconds=save_seconds,
+        seconds=seconds,
     )
 
 

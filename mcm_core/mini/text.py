@@ -9,12 +9,19 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from mcm_core.landscapes.captions import vocabulary
+
 CONTEXT = 77  # tokens of a prompt, its two ends included: as many as Stable Diffusion's
 SUFFIX = "</w>"  # CLIP's mark for the end of a word
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def learn_tokenizer(captions: Iterable[str], merges: int = 500) -> CLIPTokenizer:
+def known_words() -> list[str]:
+    """Every word that a caption of the embedded world can use, so that each becomes one token."""
+    return sorted(vocabulary())
+
+
+def learn_tokenizer(captions: Iterable[str], merges: int = 1500) -> CLIPTokenizer:
     """Byte-pair merges in CLIP's form: any text has tokens, and the captions' own words have one each."""
     learner = Tokenizer(models.BPE(end_of_word_suffix=SUFFIX))
     learner.pre_tokenizer = pre_tokenizers.Sequence(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Modality, Size
-from mcm_core.drawing.freehand import scrawl, unpaint
+from mcm_core.drawing.freehand import repaint, scrawl, unpaint
 from mcm_core.training.cache import Pairs
 from mcm_core.training.dropout import Rates, kept_modalities
 from mcm_core.training.objective import stratified
@@ -93,6 +93,8 @@ class Batches(Dataset[Batch]):
         picture, maps = self.pairs.get(index, bool(random.random() < rates.flip))
         kept = kept_modalities(np.array([name in maps for name in names]), rates, random)
         maps = {name: maps[name] for name, keep in zip(names, kept, strict=True) if keep}
+        if LABELS in maps and random.random() < rates.freehand:
+            maps[LABELS] = repaint(maps[LABELS], random)
         if LABELS in maps and random.random() < rates.void:
             maps[LABELS] = unpaint(maps[LABELS], random)
         if SKETCH in maps and random.random() < rates.freehand:

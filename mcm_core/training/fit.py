@@ -33,22 +33,6 @@ Losses = Mapping[str, Tensor]
 """Scalars by name. The first is minimised, the others are told beside it."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Of the learning rate: up over `warmup` steps, flat, a cosine to 0 over the last `cooldown` share."""
-
-    steps: int
-    warmup: int = 100
-    cooldown: float = 0.4
-
-    def scale(self, step: int) -> float:
-        """In [0, 1], for the step of this number from 0."""
-        if step < self.warmup:
-            return (step + 1) / (self.warmup + 1)
-        fall = min(self.cooldown * self.steps, self.steps - self.warmup)
-        return 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, (self.steps - step) / max(1.0, fall)))))
-
-
 @dataclass
 class Progress:
     """What is counted along the way. `losses` are running averages by name."""
@@ -59,6 +43,33 @@ class Progress:
     skipped_in_a_row: int = 0
     loss_scale: float = 1.0
     losses: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Of the learning rate: up over `warmup` steps, flat, a cosine to 0 over the last `cooldown` share.
+
+    It ends after `steps`, or with `seconds` after so much time, whichever comes first. A run by the clock
+    does not repeat bit for bit.
+    """
+
+    steps: int
+    warmup: int = 100
+    cooldown: float = 0.4
+    seconds: float | None = None
+
+    def scale(self, progress: Progress) -> float:
+        """In [0, 1], for the step that comes after `progress`."""
+        if progress.step < self.warmup:
+            return (progress.step + 1) / (self.warmup + 1)
+        fall = min(self.cooldown, 1 - self.warmup / self.steps)
+        left = 1 - self.share(progress)
+        return 0.5 * (1 - math.cos(math.pi * min(1.0, max(0.0, left / max(1 / self.steps, fall)))))
+
+    def share(self, progress: Progress) -> float:
+        """How much of it is over, 1 at the end."""
+        by_clock = 0.0 if self.seconds is None else progress.seconds / self.seconds
+        return max(progress.step / self.steps, by_clock)
 
 
 @dataclass
@@ -164,7 +175,7 @@ def fit(
             saving.save(training)
             saved = time.monotonic()
         after(progress.step)
-        if stop.asked():
+        if stop.asked() or training.schedule.share(progress) >= 1:
             break
     saving.save(training)
 
@@ -181,7 +192,7 @@ def take_step(training: Training[Any], batch: Sequence[Batch], losses: Callable[
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     torch._foreach_mul_(gradients, 1 / progress.loss_scale)
     if torch.isfinite(nn.utils.clip_grad_norm_(parameters, training.clip)):
-        training.optimiser.step(training.schedule.scale(progress.step))
+        training.optimiser.step(training.schedule.scale(progress))
         _blend(training)
         progress.skipped_in_a_row = 0
         for name in told[0]:
@@ -202,16 +213,19 @@ def train(
     matrices: bool,
     ema: float = 0.999,
     seed: int = 0,
+    seconds: float | None = None,
     save_seconds: float = 180,
     log_every: int = 50,
 ) -> Network:
     """Minimise `loss(generator)` on this machine alone; -> the average. Goes on from the newest checkpoint.
 
+    It ends after `steps`, or after so many `seconds` of training, whichever comes first.
+
     Raises:
         KeyboardInterrupt: it was asked to stop, and has saved.
     """
     optimiser = Optimiser(network, lr, matrices=matrices)
-    training = Training(network, optimiser, Schedule(steps), ema)
+    training = Training(network, optimiser, Schedule(steps, seconds=seconds), ema)
     go_on(training, out)
 
     def batches(numbers: range) -> Iterable[list[torch.Generator]]:

@@ -6,6 +6,9 @@ A convolution is taken as the matrix (out, in * kernel).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -59,24 +62,41 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            for matrix in group["params"]:
-                if matrix.grad is None:
-                    continue
-                momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
-                momentum.lerp_(matrix.grad, 1 - group["momentum"])
-                update = orthogonal(matrix.grad.lerp(momentum, group["momentum"]))
-                rate = group["lr"] * 0.2 * max(matrix.shape) ** 0.5  # moves as far as AdamW would
-                matrix.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=rate)
+            moved = [matrix for matrix in group["params"] if matrix.grad is not None]
+            for matrices in _by_shape(moved):
+                self._move(matrices, group)
+
+    def _move(self, matrices: list[Tensor], group: dict[str, Any]) -> None:
+        """Matrices of one shape, together: a GPU would spend the time on starting thousands of products."""
+        gradients = [matrix.grad for matrix in matrices]
+        momenta = [
+            self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix)) for matrix in matrices
+        ]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        updates = orthogonal(torch.stack(ahead)).unbind()
+        rate = group["lr"] * 0.2 * max(matrices[0].shape) ** 0.5  # moves as far as AdamW would
+        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_sub_(matrices, updates, alpha=rate)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Nearly the orthogonal matrix next to it: five Newton-Schulz steps (Jordan 2024)."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / wide.norm().clamp(min=1e-7)
+def orthogonal(matrices: Tensor) -> Tensor:
+    """(n, rows, columns) -> nearly the orthogonal matrices next to them: five Newton-Schulz steps (Jordan
+    2024)."""
+    is_wide = matrices.shape[1] <= matrices.shape[2]
+    x = matrices if is_wide else matrices.mT
+    x = x / x.flatten(1).norm(dim=1).clamp(min=1e-7).view(-1, 1, 1)
     for _ in range(5):
-        square = x @ x.T
-        x = 3.4445 * x + torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315) @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+        square = x @ x.mT
+        x = 3.4445 * x + torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315) @ x
+    return x if is_wide else x.mT
+
+
+def _by_shape(matrices: Iterable[Tensor]) -> list[list[Tensor]]:
+    groups: dict[torch.Size, list[Tensor]] = {}
+    for matrix in matrices:
+        groups.setdefault(matrix.shape, []).append(matrix)
+    return [*groups.values()]
 
 
 def _hidden(module: nn.Module) -> list[nn.Parameter]:

@@ -209,7 +209,7 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
         ("drop-each", "each is dropped otherwise (one stays)"),
         ("text-dropout", "the text is dropped"),
         ("void", "regions of the label map are unpainted"),
-        ("freehand", "the sketch is drawn less carefully"),
+        ("freehand", "label map and sketch are drawn less carefully"),
         ("flip", "a pair is mirrored"),
     ):
         group.add_argument(f"--{name}", type=float, help=f"how often {text}")

@@ -25,6 +25,7 @@ COMMANDS = {
     "generate": ("mcm_core.generate", "make a picture from a drawing and a prompt"),
     "render": ("mcm_core.landscapes.render", "draw training scenes of the embedded world"),
     "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
+    "distil": ("mcm_core.training.distil", "make a modulator that needs few steps from a trained one"),
     "train-base": ("mcm_core.mini.base", "train the embedded base itself"),
     "train-segmenter": ("mcm_core.mini.segmenter_training", "train the network that judges pictures"),
     "doctor": ("mcm_core.doctor", "check that a model's files are whole and open"),

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality
+from mcm_core.live import Live
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 2, "attention_levels": (2,)},
@@ -70,6 +71,7 @@ class Modulator(ModelMixin, ConfigMixin):
         latent_scaling, latent_shift, num_train_timesteps: of that base, see `base.Base`.
         training_window: [first, last) timesteps that it was trained on; None stands for all. Outside of the
             window it does not act.
+        live: the fields of a `Live` for a modulator that was distilled to few unguided steps, else None.
     """
 
     @register_to_config
@@ -89,11 +91,14 @@ class Modulator(ModelMixin, ConfigMixin):
         latent_shift: float = 0.0,
         num_train_timesteps: int = 1000,
         training_window: Sequence[int] | None = None,
+        live: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self._modalities = tuple(Modality(**modality) for modality in modalities)
         self._classes = tuple(LabelClass(**label) for label in classes)
         _check_identity(self._modalities, self._classes, training_window, num_train_timesteps)
+        if live is not None:
+            Live.of(live, num_train_timesteps)
         self.branches = nn.ModuleDict(
             {
                 kind.name: Branch(self._planes(kind), condition_channels, downscale)
@@ -149,6 +154,12 @@ class Modulator(ModelMixin, ConfigMixin):
     @property
     def modalities(self) -> tuple[Modality, ...]:
         return self._modalities
+
+    @property
+    def live(self) -> Live | None:
+        """How it is sampled in few unguided steps, if it was distilled to that."""
+        live = self.config.live
+        return None if live is None else Live.of(live, self.config.num_train_timesteps)
 
     def acts_at(self, timestep: float) -> bool:
         """Whether `timestep` lies in the window that the modulator was trained on."""

@@ -13,7 +13,7 @@ returns is x_t in the sense of this file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,13 @@ class Moment:
     alpha: Scale
     sigma: Scale
     prediction_type: str
+
+    def to(self, device: torch.device) -> Moment:
+        """A batch of moments on a device."""
+        timestep, alpha, sigma = (
+            torch.as_tensor(s).to(device) for s in (self.timestep, self.alpha, self.sigma)
+        )
+        return replace(self, timestep=timestep, alpha=alpha, sigma=sigma)
 
     def noised(self, x0: Tensor, eps: Tensor) -> Tensor:
         """x_t of the clean latents and the noise."""

@@ -46,6 +46,12 @@ class Embeddings:
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Embeddings(torch.cat(hidden) if hidden else None, torch.cat(pooled) if pooled else None)
 
+    def rows(self, count: int) -> list[Embeddings]:
+        """Of each of the `count` prompts: the inverse of `cat`."""
+        hidden = [None] * count if self.hidden is None else self.hidden.split(1)
+        pooled = [None] * count if self.pooled is None else self.pooled.split(1)
+        return [Embeddings(*pair) for pair in zip(hidden, pooled, strict=True)]
+
 
 class Base:
     """A frozen diffusion model. Nothing in it changes after it was opened, and no gradient flows through it.
@@ -174,15 +180,20 @@ class Base:
     # -- what it does --------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def encode_prompt(self, prompts: Sequence[str], *, negative: bool = False) -> Embeddings:
+    def encode_prompt(
+        self, prompts: Sequence[str], *, negative: bool = False, together: bool = False
+    ) -> Embeddings:
         """Embeddings of B prompts, each encoded by itself, so that it does not matter which come with it.
 
-        `negative`: they are for the other branch of guidance, where SDXL takes zeros for an empty prompt.
+        Args:
+            negative: they are for the other branch of guidance, where SDXL takes zeros for an empty prompt.
+            together: in one call instead, which saves time on a GPU; the last bits may depend on the others.
         """
         if not self.accepts_text:
             return Embeddings()
+        groups = [list(prompts)] if together else [[prompt] for prompt in prompts]
         with self._tokenizing:
-            return Embeddings.cat([self._encode(prompt, negative) for prompt in prompts])
+            return Embeddings.cat([self._encode(group, negative) for group in groups])
 
     @torch.no_grad()
     def predict(self, sample: Tensor, timestep: Tensor | float, embeddings: Embeddings) -> Tensor:
@@ -244,12 +255,12 @@ class Base:
         damping = 1e-4 * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
         return torch.linalg.solve(rows.T @ rows + damping, rows.T @ colours.double()).float()
 
-    def _encode(self, prompt: str, negative: bool) -> Embeddings:
+    def _encode(self, prompts: list[str], negative: bool) -> Embeddings:
         options = {"device": self.device, "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
         if self.family == "sd":
-            return Embeddings(self._pipe.encode_prompt(prompt, **options)[0])
-        hidden, _, pooled, _ = self._pipe.encode_prompt(prompt, **options)
-        if negative and not prompt and self._pipe.config.force_zeros_for_empty_prompt:
+            return Embeddings(self._pipe.encode_prompt(prompts, **options)[0])
+        hidden, _, pooled, _ = self._pipe.encode_prompt(prompts, **options)
+        if negative and not any(prompts) and self._pipe.config.force_zeros_for_empty_prompt:
             hidden, pooled = torch.zeros_like(hidden), torch.zeros_like(pooled)
         return Embeddings(hidden, pooled)
 

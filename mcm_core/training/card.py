@@ -47,7 +47,7 @@ def model_card(modulator: Modulator, options: Mapping[str, Any], facts: Facts) -
         parameters=f"{parameters:,}",
         classes=", ".join(one.name for one in modulator.classes) or "none",
         training=table(_training(options, facts)),
-        figures=table(_figures(facts)),
+        figures=_figures(facts, modulator.live is not None),
         options=json.dumps(dict(options), indent=2),
     )
 
@@ -65,14 +65,16 @@ def _training(options: Mapping[str, Any], facts: Facts) -> dict[str, str]:
     }
 
 
-def _figures(facts: Facts) -> dict[str, str]:
+def _figures(facts: Facts, is_live: bool) -> str:
     if facts.loss is None or facts.plain_loss is None:
-        return {"held-out loss": "not measured: no pairs were held out"}
-    return {
-        "held-out loss, base alone": f"{facts.plain_loss:.5f}",
-        "held-out loss, modulated": f"{facts.loss:.5f}",
+        return table({"held-out loss": "not measured: no pairs were held out"})
+    rival, own = ("teacher, undistilled", "distilled") if is_live else ("base alone", "modulated")
+    figures = {
+        f"held-out loss, {rival}": f"{facts.plain_loss:.5f}",
+        f"held-out loss, {own}": f"{facts.loss:.5f}",
         "ratio": f"{facts.loss / facts.plain_loss:.3f}",
     }
+    return f"{_LIVE_LOSS if is_live else _LOSS}\n\n{table(figures)}"
 
 
 def table(entries: Mapping[str, str]) -> str:
@@ -89,6 +91,13 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+_LOSS = """
+The loss is the weighted error of the noise prediction, for fixed noise and noise levels, all drawings given.
+""".strip()
+_LIVE_LOSS = """
+It was distilled to few unguided steps. The loss is how far its picture lies from the one that it would see a
+little later on the guided teacher's way (root mean square in latents), for fixed noise and all drawings.
+""".strip()
 _CARD = """---
 library_name: diffusers
 base_model: {base}
@@ -116,8 +125,6 @@ pipeline = MCMPipeline(Base.from_pretrained("{base}"), Modulator.from_pretrained
 {training}
 
 ## Figures
-
-The loss is the weighted error of the noise prediction, for fixed noise and noise levels, all drawings given.
 
 {figures}
 

@@ -77,6 +77,8 @@ class Training(Generic[Network]):
     """Everything that a training step changes, and the numbers that shape the step.
 
     `average` is the exponential average of the network, of decay `ema`, in evaluation mode: the result.
+    `target` is a second one, of decay `target_ema` from the first step on, for losses that
+    aim at it, as consistency models do; None without a `target_ema`.
     """
 
     network: Network
@@ -85,10 +87,13 @@ class Training(Generic[Network]):
     ema: float = 0.999
     clip: float = 1.0
     progress: Progress = field(default_factory=Progress)
+    target_ema: float | None = None
     average: Network = field(init=False)
+    target: Network | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self.target = None if self.target_ema is None else copy.deepcopy(self.average)
         self.network.train()
 
     def save(self, folder: Path) -> None:
@@ -98,6 +103,8 @@ class Training(Generic[Network]):
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
         }
+        if self.target is not None:
+            state["target"] = self.target.state_dict()
         torch.save(state, folder / "state.pt")
 
     def load(self, folder: Path) -> None:
@@ -107,6 +114,8 @@ class Training(Generic[Network]):
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+        if self.target is not None:
+            self.target.load_state_dict(state["target"])
 
 
 @dataclass(frozen=True)
@@ -262,12 +271,16 @@ def progress_line(training: Training[Any], steps_per_second: float) -> str:
 def _blend(training: Training[Any]) -> None:
     """The average follows quickly at first: its decay is n / (n + 9) after n updates, at most `ema`."""
     updates = training.progress.step - training.progress.skipped + 1
-    weight = 1 - min(training.ema, updates / (updates + 9))
-    pairs = [*zip(training.average.parameters(), training.network.parameters(), strict=True)]
-    with torch.no_grad():
-        torch._foreach_lerp_([mean for mean, _ in pairs], [value for _, value in pairs], weight)
-        for mean, value in zip(training.average.buffers(), training.network.buffers(), strict=True):
-            mean.copy_(value)
+    _lerp(training.average, training.network, 1 - min(training.ema, updates / (updates + 9)))
+    if training.target is not None and training.target_ema is not None:
+        _lerp(training.target, training.network, 1 - training.target_ema)
+
+
+@torch.no_grad()
+def _lerp(average: nn.Module, network: nn.Module, weight: float) -> None:
+    torch._foreach_lerp_([*average.parameters()], [*network.parameters()], weight)
+    for mean, value in zip(average.buffers(), network.buffers(), strict=True):
+        mean.copy_(value)
 
 
 def _smooth(averages: dict[str, float], name: str, value: float) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mcm_core.base import Base, Embeddings
-from mcm_core.schedule import moments
+from mcm_core.schedule import Moment, moments
 from mcm_core.training.batches import Batch
 from mcm_core.training.cache import encode
 from mcm_core.training.objective import allowed_timesteps, draw_timesteps, weights
@@ -23,14 +23,20 @@ TEXT_CACHE_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
-class Noised:
-    """x_t, the true noise and the base's prediction, each (B, C, h, w) float32; t, alpha and w(t) (B,)."""
+class Seen:
+    """x_t and the base's prediction of its noise, each (B, C, h, w) float32; t and alpha (B,)."""
 
     sample: Tensor
-    noise: Tensor
     eps: Tensor
     timesteps: Tensor
     alpha: Tensor
+
+
+@dataclass(frozen=True)
+class Noised(Seen):
+    """With the true noise (B, C, h, w) and w(t) (B,)."""
+
+    noise: Tensor
     weights: Tensor
 
 
@@ -48,26 +54,52 @@ class Frozen:
     @torch.no_grad()
     def noised(self, batch: Batch) -> Noised:
         """The batch at its noise levels. All randomness comes from the batch's seed, on the CPU."""
+        drawn = draw_timesteps(batch.moments, self.density, self.first, self.last)
+        now = self.moments(drawn)
+        clean, noise = self.clean_and_noise(batch)
+        sample = now.noised(clean, noise)
+        seen = self.seen(sample, now, *self.eps(sample, now, batch.texts))
+        return Noised(**vars(seen), noise=noise, weights=self.weights[drawn].to(self.base.device))
+
+    def moments(self, timesteps: Tensor) -> Moment:
+        """The moments at `timesteps` (B,) of the CPU, on the base's device."""
+        return moments(self.abar, timesteps, self.base.prediction_type).to(self.base.device)
+
+    def clean_and_noise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """x_0 and the noise of a batch, each (B, C, h, w) on the base's device."""
         device = self.base.device
         clean = batch.pictures.to(device) if batch.encoded else encode(self.base, batch.pictures)
-        noise = noise_of(batch.noise_seeds, clean.shape[1:]).to(device)
-        drawn = draw_timesteps(batch.moments, self.density, self.first, self.last)
-        timesteps, weights = drawn.to(device), self.weights[drawn].to(device)
-        now = moments(self.abar.to(device), timesteps, self.base.prediction_type)
-        sample = now.noised(clean, noise)
-        eps = now.eps(self.base.predict(sample, timesteps, self._embedded(batch.texts)), sample).clone()
-        return Noised(sample, noise, eps, timesteps, torch.as_tensor(now.alpha).flatten(), weights)
+        return clean, noise_of(batch.noise_seeds, clean.shape[1:]).to(device)
 
-    def _embedded(self, texts: tuple[str, ...]) -> Embeddings:
-        return Embeddings.cat([self._embedding(text) for text in texts])
+    @torch.no_grad()
+    def eps(self, sample: Tensor, now: Moment, *texts: tuple[str, ...]) -> list[Tensor]:
+        """The base's prediction of the noise in `sample` under each of `texts`, B each, in one call."""
+        count = len(texts)
+        timesteps = torch.cat([torch.as_tensor(now.timestep)] * count)
+        embeddings = self._embedded([text for captions in texts for text in captions])
+        output = self.base.predict(torch.cat([sample] * count), timesteps, embeddings)
+        return [now.eps(part, sample).clone() for part in output.chunk(count)]
 
-    def _embedding(self, text: str) -> Embeddings:
-        """Of one caption; an empty one is the other branch of guidance."""
-        if text not in self._embeddings:
-            made = self.base.encode_prompt([text], negative=not text)
-            tensors = [one for one in (made.hidden, made.pooled) if one is not None]
-            self._bytes += sum(one.nbytes for one in tensors)
-            if self._bytes > TEXT_CACHE_BYTES:
-                return made
-            self._embeddings[text] = made
-        return self._embeddings[text]
+    @staticmethod
+    def seen(sample: Tensor, now: Moment, eps: Tensor) -> Seen:
+        return Seen(sample, eps, torch.as_tensor(now.timestep), torch.as_tensor(now.alpha).flatten())
+
+    def _embedded(self, texts: Sequence[str]) -> Embeddings:
+        """Of captions, of which those that are new are encoded together; on a CPU that would save nothing."""
+        known = {text: self._embeddings[text] for text in texts if text in self._embeddings}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if self.base.device.type == "cpu":
+            groups = [[text] for text in new]
+        else:  # an empty one is the other branch of guidance
+            groups = [[text for text in new if text], [text for text in new if not text]]
+        for group in filter(None, groups):
+            made = self.base.encode_prompt(group, negative=not group[0], together=True)
+            for text, embedding in zip(group, made.rows(len(group)), strict=True):
+                known[text] = embedding
+                self._keep(text, embedding)
+        return Embeddings.cat([known[text] for text in texts])
+
+    def _keep(self, text: str, embedding: Embeddings) -> None:
+        self._bytes += sum(one.nbytes for one in (embedding.hidden, embedding.pooled) if one is not None)
+        if self._bytes <= TEXT_CACHE_BYTES:
+            self._embeddings[text] = embedding

@@ -7,7 +7,7 @@ The result in `--out` is a diffusers folder (config.json, safetensors) with a mo
 import copy
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import islice
@@ -28,13 +28,13 @@ from mcm_core.training import TrainingError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
 from mcm_core.training.card import Facts, machine, model_card
 from mcm_core.training.checkpoints import latest_checkpoint, replace_files
-from mcm_core.training.conditioned import Conditioned, held_out_losses, losses
+from mcm_core.training.conditioned import Conditioned, Objective, held_out_losses, losses
 from mcm_core.training.data import read_pair
 from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
 from mcm_core.training.optimiser import Optimiser
-from mcm_core.training.options import FREE_ON_RESUME, Options, parse
+from mcm_core.training.options import Options, parse
 from mcm_core.training.sheet import sample_sheet
 from mcm_core.training.stopping import Stop
 
@@ -49,9 +49,14 @@ SLOWEST_PREPARATION = timedelta(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; -> 0 done, 1 training failed, 2 bad input, 128 + N stopped by signal N."""
+    """Run the command; -> as `told`."""
+    return told(lambda: train(parse(argv)))
+
+
+def told(run: Callable[[], int]) -> int:
+    """Run a training; -> 0 done, 1 training failed, 2 bad input, 128 + N stopped by signal N."""
     try:
-        return train(parse(argv))
+        return run()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -64,27 +69,39 @@ def main(argv: Sequence[str]) -> int:
 
 
 def train(options: Options) -> int:
-    """Prepare, go on from the newest checkpoint, train, publish; -> an exit code as in `main`."""
-    cv2.setNumThreads(1)  # maps are small, and the cores are busy with the networks
-    accelerator = make_accelerator(options)
-    job = prepare(options, accelerator)
-    torch.manual_seed(options.seed)
+    """Prepare, go on from the newest checkpoint, train, publish; -> an exit code as in `told`."""
+    job = begin(options)
     modulator = make_modulator(job)
     job.say(summary(job, modulator))
-    if options.dry_run:
-        return 0
-    training = _training(job, modulator)
+    return 0 if options.dry_run else run(job, start(job, modulator), losses)
+
+
+def begin(options: Options) -> Job:
+    """The job of these options, with the random numbers of new weights seeded."""
+    cv2.setNumThreads(1)  # maps are small, and the cores are busy with the networks
+    job = prepare(options, make_accelerator(options))
+    torch.manual_seed(options.seed)
+    return job
+
+
+def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
+    """Go on from the newest checkpoint, train, publish; -> an exit code as in `told`."""
     _resume(job, training)
-    frozen = Frozen(job.base, options.weighting, options.density, options.window)
-    with Stop(accelerator) as stop:
-        _fit(job, training, frozen, stop)
-    if training.progress.step < options.steps:
+    frozen = make_frozen(job)
+    with Stop(job.accelerator) as stop:
+        fit_job(job, training, frozen, objective, stop)
+    if training.progress.step < job.options.steps:
         job.say(f"Stopped at step {training.progress.step}. The same command goes on from there.")
         return 128 + stop.signal
-    if accelerator.is_main_process:
-        publish(job, training, frozen)
-    accelerator.wait_for_everyone()
+    if job.accelerator.is_main_process:
+        publish(job, training, frozen, objective)
+    job.accelerator.wait_for_everyone()
     return 0
+
+
+def make_frozen(job: Job) -> Frozen:
+    options = job.options
+    return Frozen(job.base, options.weighting, options.density, options.window)
 
 
 def make_accelerator(options: Options) -> Accelerator:
@@ -96,15 +113,16 @@ def make_accelerator(options: Options) -> Accelerator:
 # -- the loop ----------------------------------------------------------------------------------------------
 
 
-def _training(job: Job, modulator: Modulator) -> Training[Modulator]:
-    """A training at step 0."""
+def start(job: Job, modulator: Modulator, target_ema: float | None = None) -> Training[Modulator]:
+    """A training at step 0, on the job's device; `target_ema` as in `Training`."""
     options = job.options
     modulator.to(job.accelerator.device, memory_format=torch.channels_last)
     matrices = options.optimiser == "muon"
     optimiser = Optimiser(modulator, options.lr, matrices=matrices, weight_decay=options.weight_decay)
     schedule = Schedule(options.steps, options.warmup, cooldown=1.0)
     scale = FP16_LOSS_SCALE if job.precision == "fp16" else 1.0
-    return Training(modulator, optimiser, schedule, options.ema, options.clip, Progress(loss_scale=scale))
+    progress = Progress(loss_scale=scale)
+    return Training(modulator, optimiser, schedule, options.ema, options.clip, progress, target_ema)
 
 
 def _saving(job: Job, training: Training[Modulator]) -> Saving:
@@ -120,7 +138,9 @@ def _saving(job: Job, training: Training[Modulator]) -> Saving:
     )
 
 
-def _fit(job: Job, training: Training[Modulator], frozen: Frozen, stop: Stop) -> None:
+def fit_job(
+    job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective, stop: Stop
+) -> None:
     """Train until the last step or until a signal asks to stop."""
     options = job.options
     module = job.accelerator.prepare_model(Conditioned(training.network))
@@ -136,12 +156,12 @@ def _fit(job: Job, training: Training[Modulator], frozen: Frozen, stop: Stop) ->
 
     def after(step: int) -> None:
         if options.sample_every and (step % options.sample_every == 0 or step == options.steps):
-            _samples(job, training, frozen)
+            _samples(job, training, frozen, objective)
 
     fit(
         training,
         batches,
-        lambda batch: losses(module, frozen, batch, job.precision),
+        lambda batch: objective(module, frozen, batch, job.precision),
         _saving(job, training),
         stop,
         log_every=options.log_every,
@@ -164,13 +184,14 @@ def _plan(job: Job) -> Plan:
     )
 
 
-def _samples(job: Job, training: Training[Modulator], frozen: Frozen) -> None:
+def _samples(job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective) -> None:
     """A sheet and the held-out loss, by the main process; the others go on and wait at the next step."""
     if not job.accelerator.is_main_process:
         return
     if job.held_out:
-        loss, plain = _held_out(job, training, frozen)
-        print(f"step {training.progress.step}  held-out loss {loss:.5f}  base alone {plain:.5f}", flush=True)
+        told = _held_out(job, training, frozen, objective)
+        means = "  ".join(f"{name} {value:.5f}" for name, value in told.items())
+        print(f"step {training.progress.step}  held-out {means}", flush=True)
     shown = [read_pair(job.rows[index], job.layout) for index in _shown(job)]
     if shown:
         sheet = sample_sheet(job.base, training.average, shown, job.options.seed)
@@ -183,8 +204,10 @@ def _shown(job: Job) -> tuple[int, ...]:
     return (job.held_out + job.trained)[: job.options.samples]
 
 
-def _held_out(job: Job, training: Training[Modulator], frozen: Frozen) -> tuple[float, float]:
-    return held_out_losses(training.average, frozen, _held_out_batches(job), job.precision)
+def _held_out(
+    job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective
+) -> dict[str, float]:
+    return held_out_losses(training.average, frozen, _held_out_batches(job), job.precision, objective)
 
 
 def _held_out_batches(job: Job) -> list[Batch]:
@@ -221,7 +244,7 @@ def _require_same(job: Job) -> None:
     saved = json.loads(path.read_text(encoding="utf-8"))
     now = json.loads(json.dumps(_record(job, None)))
     for name, value in now["options"].items():
-        if name not in FREE_ON_RESUME and saved["options"].get(name) != value:
+        if name not in job.options.free_on_resume and saved["options"].get(name) != value:
             raise InputError(
                 f"{job.out} holds a run with {name} = {saved['options'].get(name)}, not {value}. "
                 "Take the same options to go on, or another --out to start anew."
@@ -252,10 +275,10 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 # -- the result --------------------------------------------------------------------------------------------
 
 
-def publish(job: Job, training: Training[Modulator], frozen: Frozen) -> None:
+def publish(job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective = losses) -> None:
     """Write the averaged modulator with its card and record to the out folder, and push it where asked."""
-    held_out = _held_out(job, training, frozen) if job.held_out else (None, None)
-    facts = _facts(job, training.progress, *held_out)
+    told = _held_out(job, training, frozen, objective) if job.held_out else {}
+    facts = _facts(job, training.progress, *(tuple(told.values()) or (None, None)))
     modulator = copy.deepcopy(training.average).half() if job.options.half else training.average
 
     def write(folder: Path) -> None:

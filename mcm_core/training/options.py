@@ -3,9 +3,9 @@
 import argparse
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mcm_core.drawing.conditions import LABELS, InputError, Modality
 from mcm_core.modulator import PRESETS
@@ -14,7 +14,7 @@ from mcm_core.training.objective import DENSITIES, WEIGHTINGS
 from mcm_core.training.precision import AUTO, PRECISIONS
 
 OPTIMISERS = ("adamw", "muon")
-FREE_ON_RESUME = (
+FREE_ON_RESUME: tuple[str, ...] = (
     "steps",
     "out",
     "log_every",
@@ -84,6 +84,8 @@ class Options:
     private: bool = False
     dry_run: bool = False
 
+    free_on_resume: ClassVar[tuple[str, ...]] = FREE_ON_RESUME
+
     @property
     def rates(self) -> Rates:
         return Rates(
@@ -131,11 +133,15 @@ def parse(argv: Sequence[str]) -> Options:
     Raises:
         InputError: a number out of its range. SystemExit(2) with usage: an unknown or malformed option.
     """
-    values = vars(parser().parse_args(argv))
-    values = {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
-    options = Options(**values)
-    _check(options)
+    options = Options(**values_of(parser(), argv))
+    check(options)
     return options
+
+
+def values_of(command: argparse.ArgumentParser, argv: Sequence[str]) -> dict[str, Any]:
+    """What a command line says, by the names of the options."""
+    values = vars(command.parse_args(argv))
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -146,18 +152,22 @@ def parser() -> argparse.ArgumentParser:
         "goes on where a run was stopped. On N devices: torchrun --nproc_per_node N -m mcm_core train ...",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    _add_data(command)
-    _add_model(command)
+    add_data(command)
+    model = add_model(command)
+    model.add_argument("--preset", choices=tuple(PRESETS), help="size of the modulator")
+    model.add_argument("--init", metavar="MODULATOR", help="start from a trained modulator")
     _add_objective(command)
-    _add_running(command)
-    command.set_defaults(**{one.name: one.default for one in fields(Options) if one.name not in _REQUIRED})
+    add_running(command)
+    set_defaults(command, Options)
     return command
 
 
-_REQUIRED = ("base", "data", "out")
+def set_defaults(command: argparse.ArgumentParser, kind: type[Options]) -> None:
+    """The defaults of a kind of options, which --help tells, too."""
+    command.set_defaults(**{one.name: one.default for one in fields(kind) if one.default is not MISSING})
 
 
-def _add_data(command: argparse.ArgumentParser) -> None:
+def add_data(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("data")
     group.add_argument("--data", required=True, help="folder with metadata.jsonl, or a dataset's name")
     group.add_argument("--split", help="split of a dataset")
@@ -179,17 +189,17 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     group.add_argument("--workers", type=int, help="processes that prepare batches")
 
 
-def _add_model(command: argparse.ArgumentParser) -> None:
+def add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """The base and the result; -> the group, for what the modulator is made from."""
     group = command.add_argument_group("model")
     group.add_argument("--base", required=True, help="the frozen model: folder, file or hub id")
     group.add_argument(
         "--out", required=True, help="result, checkpoints, samples, cache; on a disk that all processes share"
     )
-    group.add_argument("--preset", choices=tuple(PRESETS), help="size of the modulator")
-    group.add_argument("--init", metavar="MODULATOR", help="start from a trained modulator")
     group.add_argument("--half", action="store_true", help="write the result in half precision")
     group.add_argument("--push-to-hub", metavar="REPO", help="upload the result")
     group.add_argument("--private", action="store_true", help="make the uploaded repository private")
+    return group
 
 
 def _add_objective(command: argparse.ArgumentParser) -> None:
@@ -203,6 +213,10 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
         metavar=("START", "END"),
         help="part of the trajectory, 0 is all noise",
     )
+    add_rates(group)
+
+
+def add_rates(group: argparse._ArgumentGroup) -> None:
     for name, text in (
         ("keep-all", "all modalities are kept"),
         ("drop-all", "all modalities are dropped"),
@@ -215,7 +229,7 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", type=float, help=f"how often {text}")
 
 
-def _add_running(command: argparse.ArgumentParser) -> None:
+def add_running(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("running")
     group.add_argument("--steps", type=int, help="steps in all")
     group.add_argument("--batch-size", type=int, help="pairs per process that are computed at once")
@@ -252,21 +266,23 @@ def _modality(text: str) -> Modality:
     return Modality(match[1], "labels" if match[1] == LABELS else "image", int(match[2] or 1))
 
 
-def _check(options: Options) -> None:
+def check(options: Options) -> None:
+    """Judge each option by itself. Raises InputError."""
     for name in ("steps", "batch_size", "accumulate", "log_every", "keep"):
-        _require(getattr(options, name) >= 1, name, "at least 1")
+        require(getattr(options, name) >= 1, name, "at least 1")
     for name in ("warmup", "held_out", "sample_every", "samples", "workers", "seed", "weight_decay"):
-        _require(getattr(options, name) >= 0, name, "at least 0")
+        require(getattr(options, name) >= 0, name, "at least 0")
     for name in ("lr", "clip"):
-        _require(0 < getattr(options, name) < float("inf"), name, "more than 0")
+        require(0 < getattr(options, name) < float("inf"), name, "more than 0")
     for name in ("keep_all", "drop_all", "drop_each", "text_dropout", "void", "freehand", "flip"):
-        _require(0 <= getattr(options, name) <= 1, name, "a share from 0 to 1")
-    _require(0 <= options.ema < 1, "ema", "from 0 to below 1")
-    _require(options.keep_all + options.drop_all <= 1, "drop_all", "at most 1 - keep-all")
-    _require(0 <= options.window[0] < options.window[1] <= 1, "window", "two rising numbers in 0 to 1")
+        require(0 <= getattr(options, name) <= 1, name, "a share from 0 to 1")
+    require(0 <= options.ema < 1, "ema", "from 0 to below 1")
+    require(options.keep_all + options.drop_all <= 1, "drop_all", "at most 1 - keep-all")
+    require(0 <= options.window[0] < options.window[1] <= 1, "window", "two rising numbers in 0 to 1")
     _ = options.checkpoint_interval, options.column_names, options.named_modalities
 
 
-def _require(good: bool, name: str, wanted: str) -> None:
+def require(good: bool, name: str, wanted: str) -> None:
+    """Refuse the option of this name unless it is good. Raises InputError."""
     if not good:
         raise InputError(f"--{name.replace('_', '-')} must be {wanted}.")

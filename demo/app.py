@@ -33,7 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     from .ui import build_ui, launch_options
 
     opened = open_models(
-        options.base, options.modulator, options.segmenter, device=options.device, dtype=options.dtype
+        options.base,
+        options.modulator,
+        options.segmenter,
+        preview_decoder=options.preview_decoder,
+        device=options.device,
+        dtype=options.dtype,
     )
     models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
     demo = build_ui(models)
@@ -66,6 +71,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--segmenter", help="folder of a network that reads pictures again, for the first model"
+    )
+    parser.add_argument(
+        "--preview-decoder",
+        metavar="FOLDER_OR_HUB_ID",
+        help="a small decoder (AutoencoderTiny) that shows pictures as they form, for the first base: "
+        "madebyollin/taesd for Stable Diffusion, madebyollin/taesdxl for SDXL",
     )
     add_options(parser)
     parser.add_argument(

@@ -16,6 +16,10 @@ from mcm_core.drawing.palette import palette_picture
 
 THUMBNAIL = 112
 """The longer side of a thumbnail in pixels, twice what is shown, for dense displays."""
+PREVIEW = 512
+"""The longer side of a preview in pixels as it is sent."""
+LOSSLESS = 128
+"""Up to so many pixels along its longer side a preview is sent as PNG, as it is: the colours of latents."""
 MAX_HEAT = 48
 """The longer side of a heat map as it is sent; an SDXL latent has 128."""
 INK = (35, 39, 46)
@@ -27,6 +31,16 @@ def data_url(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def preview_url(pixels: np.ndarray) -> str:
+    """(H, W, 3) uint8, seen for a moment and enlarged or not -> a small data URL, quickly made."""
+    small = shrunk(pixels, PREVIEW)
+    if max(small.shape[:2]) <= LOSSLESS:
+        return data_url(small)
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def thumbnail(pixels: np.ndarray) -> str:

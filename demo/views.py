@@ -21,7 +21,7 @@ from mcm_core.record import of_picture, write_png
 from mcm_core.request import Request, Resolved
 
 from .models import Model
-from .pictures import data_url, heat, read_again
+from .pictures import heat, preview_url, read_again
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _of(run: Run) -> View:
 
 def previews(step: Step) -> list[str]:
     """A data URL for each picture of a step."""
-    return [] if step.preview is None else [data_url(picture) for picture in step.preview]
+    return [] if step.preview is None else [preview_url(picture) for picture in step.preview]
 
 
 def done(run: Run, model: Model, result: Result) -> View:

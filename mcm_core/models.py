@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 BASE = "mini"
 MODULATOR = "mini-modulator"
 SEGMENTER = "mini-segmenter"
+PREVIEW_DECODER = "mini-preview-decoder"
+"""Of the shipped base; where it is missing previews are smaller."""
 
 
 def assets() -> Path:
@@ -59,6 +61,7 @@ def open_models(
     dtype: str | None = None,
     device: str | None = None,
     plain: bool = False,
+    preview_decoder: str | None = None,
 ) -> MCMPipeline:
     """A pipeline from folders or hub ids; without a base it is the shipped one, and then so is the modulator.
 
@@ -66,6 +69,7 @@ def open_models(
         base, modulator: where they are. A base of one's own has no modulator unless one is given.
         dtype, device: their names; None for what suits the machine, see `mcm_core.devices`.
         plain: no modulator, even where there is one.
+        preview_decoder: a small decoder for previews; that of the shipped base comes with it.
 
     Raises:
         InputError: something is missing, damaged, of another kind, or does not fit.
@@ -75,7 +79,9 @@ def open_models(
     from mcm_core.modulator import Modulator
     from mcm_core.pipeline import MCMPipeline
 
-    frozen = Base.from_pretrained(bases[0], dtype=dtype, device=device)
+    frozen = Base.from_pretrained(
+        bases[0], dtype=dtype, device=device, preview_decoder=preview_decoder or _shipped_decoder(bases[0])
+    )
     return MCMPipeline(frozen, Modulator.from_pretrained(modulators[0]) if modulators and not plain else None)
 
 
@@ -85,10 +91,12 @@ def open_all(
     *,
     dtype: str | None = None,
     device: str | None = None,
+    preview_decoder: str | None = None,
 ) -> list[MCMPipeline]:
     """Every base with every modulator that fits it; a base that none fits comes alone.
 
-    A folder of several model folders stands for them all. The rest is as in `open_models`.
+    A folder of several model folders stands for them all. The preview decoder is for the first base. The rest
+    is as in `open_models`.
 
     Raises:
         InputError: something cannot be opened, or a modulator fits none of the bases.
@@ -98,10 +106,10 @@ def open_all(
     from mcm_core.modulator import Modulator
     from mcm_core.pipeline import MCMPipeline
 
-    opened = [
-        Base.from_pretrained(source, dtype=dtype, device=device)
-        for source in _inside(base_sources, "model_index.json")
-    ]
+    opened: list[Base] = []
+    for source in _inside(base_sources, "model_index.json"):
+        decoder = (None if opened else preview_decoder) or _shipped_decoder(source)
+        opened.append(Base.from_pretrained(source, dtype=dtype, device=device, preview_decoder=decoder))
     pairs: list[list[MCMPipeline]] = [[] for _ in opened]
     for source in _inside(modulator_sources, "config.json"):
         modulator, refusals = Modulator.from_pretrained(source), []
@@ -124,6 +132,13 @@ def sources(bases: Sequence[str] | None, modulators: Sequence[str] | None) -> tu
     if bases:
         return list(bases), list(modulators or ())
     return [str(shipped(BASE))], [str(shipped(MODULATOR))] if modulators is None else list(modulators)
+
+
+def _shipped_decoder(base: str) -> str | None:
+    """The decoder that comes with the shipped base; None for any other, and where it is not there."""
+    models = assets() / "models"
+    is_shipped = Path(base).resolve() == (models / BASE).resolve()
+    return str(models / PREVIEW_DECODER) if is_shipped and (models / PREVIEW_DECODER).is_dir() else None
 
 
 def _inside(folders: Sequence[str], index: str) -> list[str]:

@@ -61,7 +61,8 @@ class Step:
     Attributes:
         index, total: 0-based number of this call, and how many there are.
         timestep: of the base's training, in [0, num_train_timesteps).
-        preview: (B, h, w, 3) uint8, the estimate of the clean pictures, of the latents' size.
+        preview: (B, H, W, 3) uint8, the estimate of the clean pictures: of their own size where the base has
+            a preview decoder, and of the latents' size where it has none.
         gamma_action, nu_action: (B, h, w) float32, |gamma - 1| |eps| and |nu|, means over the channels, times
             the strength; of the prompt's branch under guidance. 0 where the modulator did not act.
         result: the pictures, at the last step.

@@ -19,8 +19,13 @@ from mcm_core.drawing.conditions import InputError
 from mcm_core.sums import check_sums
 
 PICKLES = {".ckpt", ".bin", ".pt", ".pth", ".pkl", ".pickle"}
-ANCHORS = {"modulator": "config.json", "segmenter": "config.json", "base": "model_index.json"}
-"""The file that makes a folder a modulator or a base."""
+ANCHORS = {
+    "base": "model_index.json",
+    "modulator": "config.json",
+    "preview decoder": "config.json",
+    "segmenter": "config.json",
+}
+"""The file that makes a folder one of these."""
 
 
 @contextmanager

@@ -20,11 +20,14 @@ from torch.nn import functional
 
 from mcm_core.base import schedulers
 from mcm_core.base.identity import identify
-from mcm_core.base.opening import Family, networks, open_pipeline, recommended_guidance
+from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, recommended_guidance
+from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
 from mcm_core.devices import choose_device, choose_dtype
 from mcm_core.schedule import Moment, moment
 
 if TYPE_CHECKING:
+    from diffusers import AutoencoderTiny
+
     from mcm_core.modulator import Modulator
 
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
@@ -65,6 +68,7 @@ class Base:
         default_size: (H, W) in pixels that it was trained on.
         default_guidance_scale: what its model card recommends, or else what suits its family.
         unet: the frozen network.
+        preview_decoder: a small one for previews, if any; it counts as no part of the base.
         scheduler: the base's own, a template that is never stepped.
     """
 
@@ -77,6 +81,7 @@ class Base:
         dtype: torch.dtype,
         device: torch.device,
         guidance_scale: float | None = None,
+        preview_decoder: AutoencoderTiny | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
@@ -95,6 +100,10 @@ class Base:
             nn.Module.to(network.requires_grad_(False).eval(), device=device, dtype=dtype)
         if self.vae is not None and dtype == torch.float16 and self.vae.config.get("force_upcast", False):
             nn.Module.to(self.vae, dtype=torch.float32)
+        if preview_decoder is not None:
+            require_fit(preview_decoder, self.identity)
+            nn.Module.to(preview_decoder, device=device, dtype=dtype)
+        self.preview_decoder = preview_decoder
 
     @classmethod
     def from_pretrained(
@@ -103,6 +112,7 @@ class Base:
         *,
         dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
+        preview_decoder: str | Path | None = None,
         **options: Any,
     ) -> Base:
         """Open a hub id, a diffusers folder, or one `.safetensors` checkpoint of Stable Diffusion or SDXL.
@@ -110,19 +120,32 @@ class Base:
         Args:
             source: where it is.
             dtype, device: or their names; None for what suits the machine, see `mcm_core.devices`.
+            preview_decoder: folder or hub id of an `AutoencoderTiny` for the latents of this base, so that
+                `preview` gives pictures.
             options: handed on to diffusers, for instance `revision`, `variant`, `local_files_only`, and for a
                 single file `config` (a folder or hub id with the family's configuration).
 
         Raises:
             InputError: a pickle, a wrong folder, an unsupported family, damaged or non-finite weights, a
-                device that is not there.
+                device that is not there, a preview decoder of other latents.
         """
         device = choose_device(device)
         dtype = choose_dtype(dtype, device)
         pipe, family = open_pipeline(source, **options)
         name = Path(source).resolve().name if Path(source).exists() else str(source)
-        guidance_scale = recommended_guidance(source)
-        return cls(pipe, id=name, family=family, dtype=dtype, device=device, guidance_scale=guidance_scale)
+        decoder = None
+        if preview_decoder is not None:
+            same_hub = {key: value for key, value in hub_options(options).items() if key != "revision"}
+            decoder = open_preview_decoder(preview_decoder, **same_hub)
+        return cls(
+            pipe,
+            id=name,
+            family=family,
+            dtype=dtype,
+            device=device,
+            guidance_scale=recommended_guidance(source),
+            preview_decoder=decoder,
+        )
 
     # -- what it is ----------------------------------------------------------------------------------------
 
@@ -230,9 +253,12 @@ class Base:
 
     @torch.no_grad()
     def preview(self, latents: Tensor) -> Tensor:
-        """Latents (B, C, h, w) -> small images (B, 3, h, w) in [-1, 1]: see `_preview_matrix`."""
+        """Latents (B, C, h, w) -> images in [-1, 1]: (B, 3, H, W) by the preview decoder, or without one
+        small (B, 3, h, w), see `_preview_matrix`."""
         if self.vae is None:
             return latents.clamp(-1, 1)
+        if self.preview_decoder is not None:
+            return decode_preview(self.preview_decoder, latents)
         weights = self._preview_matrix.to(latents)
         images = torch.einsum("bchw,cr->brhw", latents, weights[:-1]) + weights[-1].reshape(1, 3, 1, 1)
         return images.clamp(-1, 1)

@@ -75,7 +75,7 @@ def recommended_guidance(source: str | Path) -> float | None:
 
 
 def _open_folder(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, Family]:
-    index = diffusers.DiffusionPipeline.load_config(source, **_hub(options))
+    index = diffusers.DiffusionPipeline.load_config(source, **hub_options(options))
     named = {name: tuple(value) for name, value in index.items() if isinstance(value, list)}
     family = _family({name for name, value in named.items() if value[-1] is not None}, index, source)
     parts: dict[str, Any] = {}
@@ -84,10 +84,10 @@ def _open_folder(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, F
             parts[name] = _open_network(source, name, kind, options)
         elif name.startswith("tokenizer"):
             opener = transformers.CLIPTokenizer
-            parts[name] = opener.from_pretrained(source, subfolder=name, **_hub(options))
+            parts[name] = opener.from_pretrained(source, subfolder=name, **hub_options(options))
         elif name == "scheduler":
             opener = _scheduler_class(kind, source)
-            parts[name] = opener.from_pretrained(source, subfolder=name, **_hub(options))
+            parts[name] = opener.from_pretrained(source, subfolder=name, **hub_options(options))
     return _assemble(family, parts, index), family
 
 
@@ -127,7 +127,7 @@ def _open_network(source: str | Path, name: str, kind: str, options: Mapping[str
         subfolder=name,
         use_safetensors=True,
         output_loading_info=True,
-        **({"variant": "fp16"} if _only_half(Path(source) / name) else {}),
+        **({"variant": "fp16"} if only_half(Path(source) / name) else {}),
         **options,
     )
     require_complete(report, f"{source}/{name}")
@@ -179,13 +179,13 @@ def _scheduler_class(kind: str, source: str | Path) -> Any:
     return found
 
 
-def _only_half(folder: Path) -> bool:
+def only_half(folder: Path) -> bool:
     """Whether a local folder holds nothing but the half-precision variant."""
     names = [file.name for file in folder.glob("*.safetensors")]
     return bool(names) and all(".fp16." in name for name in names)
 
 
-def _hub(options: Mapping[str, Any]) -> dict[str, Any]:
+def hub_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that concern the hub, for what has no weights."""
     names = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
     return {name: options[name] for name in names if name in options}

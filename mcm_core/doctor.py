@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from mcm_core.weights import ANCHORS
 def main(argv: Sequence[str]) -> int:
     """Check one folder and say what was checked; raises `InputError` with what is wrong."""
     options = argparse.ArgumentParser("python -m mcm_core doctor", description=__doc__)
-    options.add_argument("--model", required=True, type=Path, help="folder of a base or a modulator")
+    options.add_argument(
+        "--model", required=True, type=Path, help="folder of a base, modulator or preview decoder"
+    )
     folder: Path = options.parse_args(argv).model
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Give the folder of a base or a modulator.")
@@ -24,7 +27,20 @@ def main(argv: Sequence[str]) -> int:
 
     if (folder / ANCHORS["base"]).is_file():
         print(f"It opens as the base {Base.from_pretrained(folder).id}.")
+    elif _kind(folder) == "AutoencoderTiny":
+        from mcm_core.base.preview_decoder import open_preview_decoder
+
+        open_preview_decoder(folder)
+        print("It opens as a preview decoder.")
     else:
         modalities = Modulator.from_pretrained(folder).modalities
         print(f"It opens as a modulator of {', '.join(modality.name for modality in modalities)}.")
     return 0
+
+
+def _kind(folder: Path) -> str | None:
+    """The class that the configuration names, if any."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    except (OSError, ValueError, AttributeError):
+        return None

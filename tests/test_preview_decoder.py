@@ -23,6 +23,7 @@ from demo.models import Job, Models, open_models
 from demo.runs import Run
 from mcm_core import Base, MCMPipeline
 from mcm_core import models as door
+from mcm_core.__main__ import main
 from mcm_core.drawing.conditions import InputError
 from mcm_core.mini.autoencoder import reconstruction_loss
 from mcm_core.mini.preview_decoder import (
@@ -167,6 +168,8 @@ def refused(sd_folder: Path, decoder: Path | str, *words: str) -> None:
         ),
         ({"out_channels": 4}, ["channels of the pictures are 4, not 3"]),
         ({"scaling_factor": 0.0}, ["scaling_factor is 0.0"]),
+        ({"scaling_factor": None}, ["scaling_factor is None"]),
+        ({"shift_factor": float("inf")}, ["shift_factor is inf"]),
     ],
 )
 def test_a_decoder_of_other_latents_is_refused(
@@ -201,6 +204,11 @@ def test_damaged_weights_are_refused(sd_folder: Path, tmp_path: Path) -> None:
     (tmp_path / SUMS).unlink()
     file.rename(file.with_suffix(".bin"))
     refused(sd_folder, tmp_path, ".safetensors")
+
+
+def test_doctor_knows_a_decoder(decoder_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--model", str(decoder_folder)]) == 0
+    assert "opens as a preview decoder" in capsys.readouterr().out
 
 
 # -- in the pipeline and on the page -----------------------------------------------------------------------

@@ -49,9 +49,16 @@ def require_fit(decoder: AutoencoderTiny, identity: Identity) -> None:
     """Refuse a decoder of other latents than the base's, as far as its config.json tells.
 
     Raises:
-        InputError: it takes other channels, enlarges otherwise, or gives no colours.
+        InputError: it takes other channels, enlarges otherwise, gives no colours, or its scaling is damaged.
     """
     config = decoder.config
+    for name in ("upsampling_scaling_factor", "scaling_factor", "shift_factor"):
+        value = config[name]
+        if not (isinstance(value, int | float) and math.isfinite(value) and (value > 0 or "shift" in name)):
+            raise InputError(
+                f"The preview decoder's config.json is damaged: its {name} is {value!r:.40}. Copy or "
+                "download it again."
+            )
     enlarges = config.upsampling_scaling_factor ** (len(config.decoder_block_out_channels) - 1)
     facts = {
         "channels of the latents": (config.latent_channels, identity.latent_channels),
@@ -64,12 +71,6 @@ def require_fit(decoder: AutoencoderTiny, identity: Identity) -> None:
                 f"This preview decoder does not fit the base {identity.id}: its {what} are {its}, not "
                 f"{wanted}. Take the one that was made for this base's latents, or none."
             )
-    scaling, shift = config.scaling_factor, config.shift_factor
-    if not (math.isfinite(scaling) and scaling > 0 and math.isfinite(shift)):
-        raise InputError(
-            f"The preview decoder's config.json is damaged: its scaling_factor is {scaling} and its "
-            f"shift_factor {shift}. Copy or download it again."
-        )
 
 
 def decode_preview(decoder: AutoencoderTiny, latents: Tensor) -> Tensor:

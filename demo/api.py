@@ -22,7 +22,6 @@ from .asking import client
 from .delivery import heard
 from .errors import readable
 from .fields import Choice, Flag, Number, Text
-from .form import STEPS
 from .models import Job, Model, Models
 from .views import file
 
@@ -80,14 +79,14 @@ def add(models: Models, on_device: dict[str, Any]) -> None:
 
 def parameters(models: Models) -> dict[str, Any]:
     """The endpoint's parameters in their order, as fields that document them and hold their defaults."""
-    schedulers = list(models.default.base.scheduler_names)
+    schedulers = list(models.default.schedulers)
     return {
         "prompt": Text("", label="what it should be"),
         "label_map": gr.File(label="picture of the label map", type="filepath"),
         "sketch": gr.File(label="picture of the sketch", type="filepath"),
         "drawing": gr.JSON(label="canvas value, instead of files"),
         "negative_prompt": Text("", label="what it should not be"),
-        "steps": Number(STEPS, label="denoising steps"),
+        "steps": Number(label="denoising steps; none: the model's default"),
         "guidance_scale": Number(label="guidance scale; none: the base's default"),
         "seed": Number(-1, label="seed; -1: a random one"),
         "scheduler": Choice(

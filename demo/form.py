@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from mcm_core.drawing.conditions import Conditions
+from mcm_core.live import Live
 from mcm_core.request import (
     MAX_PROMPT,
     MAX_SEED,
@@ -98,7 +99,7 @@ class Form:
         """
         steps: Any = values[self.steps]
         fresh = values[self.new_seed] is True and not live
-        return Request(
+        request = Request(
             prompt=styled(values[self.prompt] or "", values[self.styles]),
             negative_prompt=values[self.negative_prompt] or "",
             conditions=conditions,
@@ -110,6 +111,7 @@ class Form:
             start=values[self.start],
             end=values[self.end],
         )
+        return request if model.live is None else _with_its_own(request, model.live)
 
     def restored(self, request: Resolved) -> Updates:
         """The fields as they were for a request."""
@@ -132,8 +134,8 @@ class Form:
         """The fields for another model: its own defaults, and what it cannot do greyed with the reason."""
         base, taken = model.base, {kind.name for kind in model.modalities}
         text = gr.update(interactive=base.accepts_text, placeholder=_placeholder(model))
-        scheduler = gr.update(choices=list(base.scheduler_names), value=base.scheduler_name())
-        guidance = gr.update(value=base.default_guidance_scale, interactive=base.accepts_text)
+        scheduler = gr.update(choices=list(model.schedulers), value=model.defaults.scheduler)
+        guidance = gr.update(value=model.defaults.guidance_scale, interactive=model.is_guided)
         strengths = {
             field: gr.update(interactive=name in taken, label=strength_label(name, model))
             for name, field in self.strengths.items()
@@ -146,6 +148,14 @@ class Form:
             self.styles: gr.update(interactive=base.accepts_text),
             **strengths,
         }
+
+
+def _with_its_own(request: Request, live: Live) -> Request:
+    """The request as a modulator of few steps can do it: the nearest of its steps, all else its own."""
+    steps: Any = request.steps
+    if isinstance(steps, int | float):
+        steps = min(live.steps, key=lambda offered: abs(offered - steps))
+    return replace(request, steps=steps, guidance_scale=None, scheduler=None)
 
 
 def _fewer(steps: Any) -> Any:
@@ -207,13 +217,13 @@ def style_field(model: Model) -> gr.CheckboxGroup:
 def setting_fields(models: Models) -> dict[str, Any]:
     """What is folded away."""
     model = models.default
-    base, text = model.base, model.base.accepts_text
-    guided: dict[str, Any] = {"step": 0.1, "label": "Guidance", "interactive": text}
+    text = model.base.accepts_text
+    guided: dict[str, Any] = {"step": 0.1, "label": "Guidance", "interactive": model.is_guided}
     with gr.Row():
         steps = Slider(1, MAX_STEPS, STEPS, step=1, label="Steps")
-        guidance = Slider(0, MAX_GUIDANCE, base.default_guidance_scale, **guided)
+        guidance = Slider(0, MAX_GUIDANCE, model.defaults.guidance_scale, **guided)
         variations = Slider(1, MAX_VARIATIONS, 1, step=1, label="Variations")
-        scheduler = Choice(list(base.scheduler_names), value=base.scheduler_name(), label="Scheduler")
+        scheduler = Choice(list(model.schedulers), value=model.defaults.scheduler, label="Scheduler")
     with gr.Row():
         kinds = [kind for offered in models.by_name.values() for kind in offered.modalities]
         strengths = {name: _strength_field(name, model) for name in dict.fromkeys(k.name for k in kinds)}

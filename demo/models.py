@@ -14,6 +14,7 @@ from mcm_core.drawing.canvas_value import LAYERS
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality, Size
 from mcm_core.engine import Cancel, Cancelled, Engine
 from mcm_core.line import Client
+from mcm_core.live import Live
 from mcm_core.models import SEGMENTER, open_all, shipped
 from mcm_core.record import Origin
 from mcm_core.request import Request, Resolved
@@ -60,6 +61,25 @@ class Model:
     @property
     def size(self) -> Size:
         return self.base.default_size
+
+    @property
+    def live(self) -> Live | None:
+        """How its modulator is sampled in few steps, if it was made for that."""
+        return self.pipeline.modulator.live if self.pipeline.modulator else None
+
+    @property
+    def defaults(self) -> Resolved:
+        """What is done where nothing is asked for."""
+        return self.resolved(Request())
+
+    @property
+    def schedulers(self) -> tuple[str, ...]:
+        return self.base.scheduler_names if self.live is None else (self.defaults.scheduler,)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the guidance can be chosen."""
+        return self.base.accepts_text and self.live is None
 
     def resolved(self, request: Request) -> Resolved:
         """See `Request.resolved`."""

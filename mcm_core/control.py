@@ -86,14 +86,23 @@ def prepare(
     """The control that a drawing exerts; None where there is none: nothing drawn, or all strengths 0.
 
     The strongest modality sets the strength of the whole correction, the others count in proportion to it, by
-    their presence. All arguments are as in a `request.Resolved`.
+    their presence. A live modulator's correction is never weaker than 1, as guidance is part of it: there,
+    strengths below 1 are presences, too. All arguments are as in a `request.Resolved`.
     """
     given = {name: strength[name] for name in conditions.maps}
     overall = max(given.values(), default=0.0)
     if overall == 0 or start >= end:
         return None
+    if modulator.live is not None:
+        overall = max(overall, 1.0)
     height, width = (side * modulator.config.downscale for side in latent_size)
     maps = to_tensors(conditions, (height, width), modulator.device)
     presence = {name: value / overall for name, value in given.items()}
     features = modulator.encode(maps, presence, size=latent_size)
     return Control(modulator, features, overall, start, end)
+
+
+@torch.no_grad()
+def undrawn(modulator: Modulator, latent_size: tuple[int, int]) -> Control:
+    """What a live modulator does where nothing is drawn: few steps of the base alone make no picture."""
+    return Control(modulator, modulator.encode({}, size=latent_size), strength=1.0, start=0.0, end=1.0)

@@ -8,6 +8,9 @@ from typing import Any, TypeGuard
 
 from mcm_core.drawing.conditions import InputError
 
+SCHEDULER = "lcm"
+"""What samples it, and no other modulator: see `base.schedulers.live_scheduler`."""
+
 
 @dataclass(frozen=True)
 class Live:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mcm_core import trajectory
 from mcm_core.base import Base, Embeddings
-from mcm_core.control import NotFiniteError, prepare
+from mcm_core.control import NotFiniteError, prepare, undrawn
 from mcm_core.modulator import Modulator
 from mcm_core.request import Request, Resolved
 from mcm_core.trajectory import Setting, Trajectory
@@ -32,7 +32,7 @@ class Result:
 
     Attributes:
         images: (B, H, W, 3) uint8, one per seed.
-        plain_images: the same without modulation, where the request compares.
+        plain_images: the same without the drawing, where the request compares.
         gamma_actions, nu_actions: (steps, B, h, w) float32, see `Step`.
         request: with every default and random seed filled in; running it again makes the same bytes.
         seconds: time spent computing, without the time between the steps that the caller spent.
@@ -141,10 +141,12 @@ class MCMPipeline:
             return setting
         acts, size = (request.start, request.end), setting.latent_size
         control = prepare(self.modulator, request.conditions, request.strength, size, *acts)
-        return replace(setting, control=control)
+        return replace(
+            setting, control=control, undrawn=undrawn(self.modulator, size) if request.live else None
+        )
 
     def _plain_twins(self, setting: Setting) -> list[Trajectory]:
-        """The same noise without modulation, for a comparison; none where nothing modulates anyway."""
+        """The same noise without the drawing, for a comparison; none where nothing is drawn anyway."""
         if not setting.request.compare or setting.control is None:
             return []
         plain = replace(setting, control=None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcm_core.drawing.conditions import Conditions, InputError, check
+from mcm_core.live import SCHEDULER, Live
 from mcm_core.modulation import PLACEMENTS, Placement
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PLACEMENT: Placement = "conditional"
 RANDOM_SEED = -1
+STEPS = 20
 
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 150
@@ -39,22 +41,24 @@ class Request:
     Attributes:
         prompt, negative_prompt: for bases that take text; at most `MAX_PROMPT` characters.
         conditions: the drawing; empty for none.
-        steps: denoising steps, 1 to `MAX_STEPS`.
-        guidance_scale: of classifier-free guidance; None for the base's default, 1 or less for none.
+        steps: denoising steps, 1 to `MAX_STEPS`, or those that a live modulator offers; None for `STEPS`, or
+            for the most of a live modulator.
+        guidance_scale: of classifier-free guidance; None for the base's default, 1 or less for none. A live
+            modulator takes no other: it has been distilled with its own.
         seeds: one picture each, 0 to 2**32 - 1; -1 stands for a random one.
-        scheduler: a name in `schedulers.SCHEDULERS`; None for the base's own.
+        scheduler: a name in `schedulers.SCHEDULERS`; None for the base's own, or a live modulator's.
         width, height: in pixels; None for the base's default.
         strength: 0 (off) to `MAX_STRENGTH` by modality; those not named count 1.
         start, end: the part of the trajectory, in [0, 1], in which the modulator acts.
         placement: where it acts under guidance, see `modulation.Placement`.
-        compare: also run the plain base from the same noise.
+        compare: also make the picture from the same noise without the drawing.
         previews: also make a preview at every step.
     """
 
     prompt: str = ""
     negative_prompt: str = ""
     conditions: Conditions = field(default_factory=Conditions)
-    steps: int = 20
+    steps: int | None = None
     guidance_scale: float | None = None
     seeds: tuple[int, ...] = (0,)
     scheduler: str | None = None
@@ -74,15 +78,16 @@ class Request:
             InputError: whatever cannot be done, with what to do instead.
         """
         height, width = base.default_size
+        live = modulator.live if modulator is not None else None
         start, end = window(self.start, self.end)
         return Resolved(
             prompt=_text("prompt", self.prompt, base),
             negative_prompt=_text("negative prompt", self.negative_prompt, base),
             conditions=fitting_drawing(self.conditions, modulator),
-            steps=whole("steps", self.steps, 1, min(MAX_STEPS, base.num_train_timesteps)),
-            guidance_scale=_guidance(self.guidance_scale, base),
+            steps=_steps(self.steps, base) if live is None else _live_steps(self.steps, live),
+            guidance_scale=_guidance(self.guidance_scale, base, live),
             seeds=_seeds(self.seeds),
-            scheduler=_scheduler(self.scheduler, base),
+            scheduler=_scheduler(self.scheduler, base, live),
             height=_side("height", self.height, height, base),
             width=_side("width", self.width, width, base),
             strength=strengths(self.strength, modulator),
@@ -91,6 +96,7 @@ class Request:
             placement=known_placement(self.placement),
             compare=_flag("compare", self.compare),
             previews=_flag("previews", self.previews),
+            live=live is not None,
         )
 
 
@@ -99,12 +105,15 @@ class Resolved(Request):
     """A request that was judged for a base and a modulator: nothing is missing, and nothing is checked again.
 
     `strength` names every modality. As a `Request` it asks for the same again, of these models or of others.
+    `live`: the modulator is sampled in few unguided steps, see `live.Live`.
     """
 
+    steps: int = field(kw_only=True)
     guidance_scale: float = field(kw_only=True)
     scheduler: str = field(kw_only=True)
     width: int = field(kw_only=True)
     height: int = field(kw_only=True)
+    live: bool = field(default=False, kw_only=True)
 
     @property
     def guided(self) -> bool:
@@ -199,10 +208,29 @@ def _text(name: str, value: Any, base: Base) -> str:
     return value.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate stops the tokenizer
 
 
-def _guidance(value: Any, base: Base) -> float:
+def _steps(value: Any, base: Base) -> int:
+    return STEPS if value is None else whole("steps", value, 1, min(MAX_STEPS, base.num_train_timesteps))
+
+
+def _live_steps(value: Any, live: Live) -> int:
     if value is None:
-        return base.default_guidance_scale
+        return max(live.steps)
+    offered = [steps for steps in live.steps if not isinstance(value, bool) and steps == value]
+    if not offered:
+        named = " or ".join(map(str, live.steps))
+        raise InputError(f"This modulator is made for few steps: steps must be {named}.")
+    return offered[0]
+
+
+def _guidance(value: Any, base: Base, live: Live | None) -> float:
+    if value is None:
+        return base.default_guidance_scale if live is None else 1.0
     scale = _number("guidance_scale", value, 0, MAX_GUIDANCE)
+    if scale > 1 and live is not None:
+        raise InputError(
+            f"Guidance of {live.guidance_scale:g} is part of this modulator, so that it takes no more: leave "
+            "guidance_scale or give 1."
+        )
     if scale > 1 and not base.accepts_text:
         raise InputError(
             f"The base {base.id} takes no text, so that it cannot be guided: leave guidance_scale."
@@ -216,7 +244,13 @@ def _seeds(value: Any) -> tuple[int, ...]:
     return tuple(seed(item) for item in value)
 
 
-def _scheduler(value: Any, base: Base) -> str:
+def _scheduler(value: Any, base: Base, live: Live | None) -> str:
+    if live is not None:
+        if value not in (None, SCHEDULER):
+            raise InputError(
+                f"This modulator has a scheduler of its own: leave the scheduler or give {SCHEDULER}."
+            )
+        return SCHEDULER
     if value is not None and not isinstance(value, str):
         raise InputError(f"scheduler must be one of {', '.join(base.scheduler_names)}.")
     return base.scheduler_name(value)

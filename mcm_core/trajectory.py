@@ -25,13 +25,28 @@ from mcm_core.schedule import Moment
 class Setting:
     """What the pictures of a request share.
 
-    `embeddings` are [negative, positive] where it is guided. `control` is None where nothing modulates.
+    `embeddings` are [negative, positive] where it is guided. `control` is None where nothing is drawn.
+    `undrawn` is of a live modulator: what acts where `control` does not; None leaves that to the base alone.
     """
 
     base: Base
     request: Resolved
     embeddings: Embeddings
     control: Control | None
+    undrawn: Control | None = None
+
+    def acting(self, progress: float, now: Moment) -> Control | None:
+        """What acts after `progress` in [0, 1) of the trajectory."""
+        control = self.control
+        return control if control is not None and control.acts_at(progress, now) else self.undrawn
+
+    def make_scheduler(self) -> Any:
+        """A fresh scheduler with its timesteps."""
+        live = None if self.undrawn is None else self.undrawn.modulator.live
+        base, request = self.base, self.request
+        scheduler = base.live_scheduler(live.grid) if live else base.make_scheduler(request.scheduler)
+        scheduler.set_timesteps(request.steps, device=base.device)
+        return scheduler
 
     @property
     def latent_size(self) -> tuple[int, int]:
@@ -58,9 +73,7 @@ class Trajectory:
 
 def start(setting: Setting, seed: int) -> Trajectory:
     """Pure noise, from a generator on the CPU, so that a seed means the same on every device."""
-    base = setting.base
-    scheduler = base.make_scheduler(setting.request.scheduler)
-    scheduler.set_timesteps(setting.request.steps, device=base.device)
+    base, scheduler = setting.base, setting.make_scheduler()
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((1, base.latent_channels, *setting.latent_size), generator=generator).to(base.device)
     still = torch.zeros(1, *setting.latent_size, device=base.device)
@@ -80,8 +93,9 @@ def advance(trajectory: Trajectory, index: int) -> None:
     sample = scheduler.scale_model_input(trajectory.latents, timestep)
     twice = torch.cat([sample] * 2) if setting.request.guided else sample
     output = base.predict(twice, timestep, setting.embeddings)
-    now, control = base.moment(float(timestep)), setting.control
-    if control is not None and control.acts_at(index / len(trajectory), now):
+    now = base.moment(float(timestep))
+    control = setting.acting(index / len(trajectory), now)
+    if control is not None:
         output = _modulated(trajectory, control, output, sample, now)
     else:
         output = _guided(setting, output)

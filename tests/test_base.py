@@ -379,3 +379,14 @@ def test_a_folder_of_half_precision_files_opens(sd_folder: Path, tmp_path: Path)
     pipe.save_pretrained(tmp_path, variant="fp16")
     assert not (tmp_path / "unet" / WEIGHTS).exists()
     assert Base.from_pretrained(tmp_path).fingerprint == Base.from_pretrained(sd_folder).fingerprint
+
+
+@pytest.mark.parametrize("folder", ["sd_folder", "sdxl_folder", "ldm_folder"])
+def test_prompts_encoded_together_are_those_encoded_one_by_one(
+    request: pytest.FixtureRequest, folder: str
+) -> None:
+    base, prompts = Base.from_pretrained(request.getfixturevalue(folder)), ["a lake", "hills at dusk"]
+    rows = base.encode_prompt(prompts, together=True).rows(2)
+    for row, prompt in zip(rows, prompts, strict=True):
+        alone = base.encode_prompt([prompt])
+        torch.testing.assert_close((row.hidden, row.pooled), (alone.hidden, alone.pooled))

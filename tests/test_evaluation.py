@@ -324,7 +324,7 @@ class TestCases:
         assert [case.name for case in run.chosen(["strength 0.5"])] == ["strength 0.5"]
 
     def test_guidance_is_the_runs_where_the_case_says_nothing(self) -> None:
-        scales = {case.name: case.guidance_scale for case in run.chosen(None, guidance=2.5)}
+        scales = {case.name: case.guidance_scale for case in run.guided(run.chosen(None), 2.5)}
         assert (scales[cases.BOTH], scales["guidance 5"]) == (2.5, 5)
 
 

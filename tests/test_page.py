@@ -331,6 +331,21 @@ def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
     assert fields.request(values, Conditions(), models.default).seeds != (4, 5)
 
 
+def test_a_modulator_of_few_steps_is_asked_for_what_it_can_do(fields: form.Form, models: Models) -> None:
+    """The nearest of its steps, and nothing of what the fields of another model said."""
+    base = models.default.base
+    few = tiny.build_modulator(base, live={"steps": [1, 2, 4], "guidance_scale": 3.0, "grid": 32})
+    model = Model("few", MCMPipeline(base, few), models.default.origin)
+    values = fields.restored(
+        models.default.resolved(Request(steps=30, guidance_scale=5.0, scheduler="euler"))
+    )
+    asked = model.resolved(fields.request(values, Conditions(), model))
+    assert (asked.steps, asked.guidance_scale, asked.scheduler) == (4, 1.0, "lcm")
+    adapted = fields.adapted(model)
+    assert adapted[fields.scheduler]["choices"] == ["lcm"]
+    assert adapted[fields.guidance_scale]["interactive"] is False
+
+
 def test_what_the_page_has_no_field_for_is_told(models: Models) -> None:
     checked = models.default.resolved(Request())
     assert lost(checked, models.default) == []

@@ -200,6 +200,10 @@ class Base:
         """A fresh scheduler for one request: see `mcm_core.base.schedulers`."""
         return schedulers.make_scheduler(self.scheduler, name, latent=self.vae is not None)
 
+    def live_scheduler(self, grid: int) -> Any:
+        """A fresh scheduler for a modulator distilled to few steps: see `mcm_core.base.schedulers`."""
+        return schedulers.live_scheduler(self.scheduler, grid)
+
     # -- what it does --------------------------------------------------------------------------------------
 
     @torch.no_grad()

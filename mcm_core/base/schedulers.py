@@ -92,6 +92,21 @@ def make_scheduler(template: Any, name: str | None = None, *, latent: bool = Tru
     return SCHEDULERS[name].from_config(config)
 
 
+def live_scheduler(template: Any, grid: int) -> Any:
+    """A fresh scheduler for a modulator that knows `grid` timesteps: x_t -> x_0, and new noise on that.
+
+    Consistency sampling (Song et al. 2023, algorithm 1). diffusers blends x_t into x_0 near t = 0, for
+    networks that are not consistent there themselves; at so large a `timestep_scaling` nothing is blended in.
+    """
+    own = {
+        "original_inference_steps": grid,
+        "timestep_scaling": 1e6,
+        "clip_sample": False,
+        "thresholding": False,
+    }
+    return diffusers.LCMScheduler.from_config({**template.config, **own})
+
+
 def prediction_type(template: Any) -> str:
     """ "epsilon", "v_prediction" or "sample".
 

@@ -13,7 +13,7 @@ from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.landscapes.captions import STYLES
 from mcm_core.modulation import PLACEMENTS
 from mcm_core.modulator import Modulator, ModulatorOutput
-from mcm_core.request import DEFAULT_PLACEMENT, Placement, Request
+from mcm_core.request import DEFAULT_PLACEMENT, MAX_GUIDANCE, Placement, Request
 
 from .scenes import HeldOut
 
@@ -111,7 +111,7 @@ def conditions(case: Case, scene: HeldOut) -> Conditions:
 
 
 def request(
-    case: Case, scene: HeldOut, seed: int, steps: int, scheduler: str | None, accepts_text: bool
+    case: Case, scene: HeldOut, seed: int, steps: int | None, scheduler: str | None, accepts_text: bool
 ) -> Request:
     """The request for one picture of a case."""
     return Request(
@@ -130,9 +130,10 @@ def request(
 
 
 def possible(cases: Sequence[Case], modulator: Modulator) -> list[Case]:
-    """The cases whose drawings the modulator takes."""
+    """The cases whose drawings and guidance the modulator takes."""
     known = {one.name for one in modulator.modalities}
-    return [case for case in cases if case.modalities() <= known]
+    guidance = MAX_GUIDANCE if modulator.live is None else 1.0
+    return [c for c in cases if c.modalities() <= known and (c.guidance_scale or 1.0) <= guidance]
 
 
 @contextmanager

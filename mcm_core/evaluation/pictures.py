@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mcm_core.pipeline import MCMPipeline, to_uint8
 from mcm_core.record import Origin
+from mcm_core.request import Request
 
 from .cases import Case, only, request
 from .scenes import HeldOut
@@ -31,14 +32,15 @@ class Studio:
 
     pipeline: MCMPipeline
     folder: Path
-    steps: int = 20
+    steps: int | None = None
     scheduler: str | None = None
 
     def identity(self) -> dict[str, object]:
         """All that a picture depends on besides its case and its scene."""
         origin = asdict(Origin.of(self.pipeline.base, self.pipeline.modulator))
-        scheduler = self.pipeline.base.scheduler_name(self.scheduler)
-        return {**origin, "steps": self.steps, "scheduler": scheduler}
+        made = Request(steps=self.steps, scheduler=self.scheduler)
+        asked = made.resolved(self.pipeline.base, self.pipeline.modulator)
+        return {**origin, "steps": asked.steps, "scheduler": asked.scheduler}
 
 
 def digest(*facts: object) -> str:

@@ -163,9 +163,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--count", type=int, help=f"held-out scenes (default: {COUNT}; {QUICK_COUNT} with --quick)"
     )
-    one.add_argument("--steps", type=int, default=20, help="denoising steps (default: 20)")
+    one.add_argument("--steps", type=int, help="see generate (default: 20, or the modulator's most)")
     one.add_argument("--scheduler", help="see generate (default: the base's own)")
-    one.add_argument("--guidance-scale", type=float, default=GUIDANCE, help=f"default: {GUIDANCE:g}")
+    one.add_argument("--guidance-scale", type=float, help=f"default: {GUIDANCE:g}, or the modulator's own")
     one.add_argument("--cases", nargs="+", metavar="NAME", help="groups or names of cases (default: all)")
     one.add_argument("--quick", action="store_true", help="few scenes, and the control cases alone")
     one.add_argument("--drawings", type=Path, metavar="DIR", help="drawings by hand for a sheet of their own")
@@ -177,26 +177,30 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the sub-command; 0 when all is written. Wrong input is an `InputError`."""
     options = parser().parse_args(argv)
-    cases = chosen(options.cases or (["control"] if options.quick else None), options.guidance_scale)
+    cases = chosen(options.cases or (["control"] if options.quick else None))
     if options.list:
         print("\n".join(f"{case.group:<10} {case.name}" for case in cases))
         return 0
     evaluation = _opened(options)
     modulator = evaluation.studio.pipeline.modulator
     assert modulator is not None
+    guidance = options.guidance_scale
+    if guidance is None:
+        guidance = GUIDANCE if modulator.live is None else 1.0
+    cases = guided(cases, guidance)
     able = possible(cases, modulator)
     for case in cases:
         if case not in able:
-            print(f"note: {case.name} is left out, as the modulator takes no such drawing", file=sys.stderr)
-    settings = _settings(evaluation, options.guidance_scale)
+            print(f"note: {case.name} is left out, as the modulator takes none of that", file=sys.stderr)
+    settings = _settings(evaluation, guidance)
     told = rows(evaluation, able, settings)
-    write_sheets(evaluation, able, options.drawings, options.guidance_scale)
+    write_sheets(evaluation, able, options.drawings, guidance)
     print(table.markdown(told, settings))
     return 0
 
 
-def chosen(names: Sequence[str] | None, guidance: float = GUIDANCE) -> list[Case]:
-    """The cases of these groups or names, all for None; `guidance` for those that do not say their own.
+def chosen(names: Sequence[str] | None) -> list[Case]:
+    """The cases of these groups or names, all for None.
 
     Raises:
         InputError: a name that is neither.
@@ -205,13 +209,17 @@ def chosen(names: Sequence[str] | None, guidance: float = GUIDANCE) -> list[Case
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise InputError(f"There is no case or group {unknown[0]!r:.60}: --list shows them.")
-    asked = [case for case in CASES if names is None or case.group in names or case.name in names]
-    return [replace(each, guidance_scale=guidance) if each.guidance_scale is None else each for each in asked]
+    return [case for case in CASES if names is None or case.group in names or case.name in names]
+
+
+def guided(cases: Sequence[Case], guidance: float) -> list[Case]:
+    """The cases with `guidance` for those that do not say their own."""
+    return [replace(case, guidance_scale=guidance) if case.guidance_scale is None else case for case in cases]
 
 
 def _opened(options: argparse.Namespace) -> Evaluation:
     count = options.count or (QUICK_COUNT if options.quick else COUNT)
-    if count < 2 or options.steps < 1:
+    if count < 2 or (options.steps is not None and options.steps < 1):
         raise InputError("--count must be at least 2 and --steps at least 1.")
     pipeline = open_models(options.base, options.modulator, dtype=options.dtype, device=options.device)
     if pipeline.modulator is None:

@@ -76,7 +76,11 @@ def read_drawings(folder: Path, classes: Sequence[LabelClass]) -> list[Drawing]:
 
 
 def freehand_page(
-    drawings: Sequence[Drawing], pipeline: MCMPipeline, steps: int, scheduler: str | None, guidance: float
+    drawings: Sequence[Drawing],
+    pipeline: MCMPipeline,
+    steps: int | None,
+    scheduler: str | None,
+    guidance: float,
 ) -> np.ndarray:
     """One line a drawing: label map, sketch, the base alone, modulated from the same noise."""
     assert pipeline.modulator is not None

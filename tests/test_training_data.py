@@ -17,7 +17,7 @@ from PIL import Image
 
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality
-from mcm_core.drawing.freehand import scrawl, unpaint
+from mcm_core.drawing.freehand import repaint, scrawl, unpaint
 from mcm_core.schedule import moments
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
@@ -111,6 +111,16 @@ def test_unpainting_takes_away_and_never_repaints(seed: int) -> None:
 
 
 @given(SEEDS)
+def test_a_repainted_map_has_no_other_classes_and_keeps_most_of_each_region(seed: int) -> None:
+    labels = draw(1, 64)[1]
+    before = labels.copy()
+    repainted = repaint(labels, np.random.default_rng(seed))
+    assert set(np.unique(repainted)) <= {0, *np.unique(labels)}
+    assert (repainted == labels).mean() > 0.5
+    assert np.array_equal(labels, before)
+
+
+@given(SEEDS)
 def test_a_scrawled_sketch_is_strokes_and_paper(seed: int) -> None:
     sketch = 255 - draw(2, 64)[2]
     before = sketch.copy()
@@ -127,6 +137,7 @@ def test_variations_do_vary() -> None:
     made = [np.random.default_rng(seed) for seed in range(40)]
     assert sum(not np.array_equal(unpaint(labels, one), labels) for one in made) >= 30
     assert sum(not np.array_equal(scrawl(sketch, one), sketch) for one in made) >= 30
+    assert sum(not np.array_equal(repaint(labels, one), labels) for one in made) >= 30
 
 
 def test_modalities_are_dropped_at_the_stated_rates() -> None:

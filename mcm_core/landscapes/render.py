@@ -62,7 +62,10 @@ def write(
 ) -> list[dict[str, object]]:
     """Render the examples of a seed into the folder; -> their rows of metadata.jsonl."""
     drawn = enumerate(examples(seed, variants, styles, freehand, side))
-    return [_write(one, out, f"{seed:08d}-{variant}.png" if variant else f"{seed:08d}.png") for variant, one in drawn]
+    return [
+        _write(one, out, f"{seed:08d}-{variant}.png" if variant else f"{seed:08d}.png")
+        for variant, one in drawn
+    ]
 
 
 def _write(drawn: Example, out: Path, name: str) -> dict[str, object]:
@@ -101,9 +104,7 @@ def render_folder(
     (out / "classes.json").write_text(
         json.dumps([{"name": c.name, "color": c.color} for c in CLASSES], indent=1)
     )
-    work = partial(
-        write, out=out, variants=variants, styles=tuple(styles), freehand=freehand, side=side
-    )
+    work = partial(write, out=out, variants=variants, styles=tuple(styles), freehand=freehand, side=side)
     fresh = get_context("spawn")  # a fork of a process that has threads may never begin
     with ProcessPoolExecutor(processes, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         rows = list(tqdm(pool.map(work, range(seed, seed + count), chunksize=16), total=count, unit="scene"))

@@ -108,8 +108,9 @@ def denoiser(options: argparse.Namespace, rows: Rows) -> None:
     encoded = read_shards(options.out / "latents", len(rows)).to(device)
     texts = ["", *(row["text"] for row in rows)]
     tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
+    twice = tokens[1:].repeat_interleave(encoded.shape[1], dim=0)  # a caption is true of the mirrored, too
     unet, encoder = train_denoiser(
-        encoded, tokens[1:], tokens[0], *_untrained(options, tokenizer), options.out / "denoiser",
+        encoded.flatten(0, 1), twice, tokens[0], *_untrained(options, tokenizer), options.out / "denoiser",
         steps=options.steps, batch=options.batch_size, lr=options.lr, precision=options.precision,
     )  # fmt: skip
     stage = _stage(options, "denoiser", options.batch_size)

@@ -57,7 +57,7 @@ def write_card(
     """README.md in the base's folder; `init` is the base that it was trained further from."""
     hours = sum(stage.seconds for stage in stages) / 3600
     training = {
-        "data": f"{pictures:,} scenes of `python -m mcm_core render --styles all`, seeds from 0",
+        "data": f"{pictures:,} pictures by `python -m mcm_core render --styles all`, each also mirrored",
         **({"trained further from": init.name} if init else {}),
         **{stage.name: _told(stage) for stage in stages if stage.steps},
         "time": f"{hours:.2f} hours",

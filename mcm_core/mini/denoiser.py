@@ -103,7 +103,7 @@ def _draws(count: int, batch: int, generator: torch.Generator) -> tuple[Tensor, 
 
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal, drawn where it is needed: a batch of hundreds takes a CPU as long as a GPU its step."""
+    """Standard normal, drawn where it is needed: for hundreds a CPU takes as long as a GPU for its step."""
     if like.device.type == "cpu":
         return torch.randn(like.shape, generator=generator)
     own = torch.Generator(like.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))

@@ -69,15 +69,20 @@ def write_shards(autoencoder: AutoencoderKL, data: Path, rows: Rows, out: Path, 
         def write(target: Path, part: Rows = part, made_of: str = made_of) -> None:
             many = at_once(autoencoder.device)
             chunks = (read_pictures(data, part[at : at + many]) for at in range(0, len(part), many))
-            latents = torch.cat([encode(autoencoder, pictures, precision) for pictures in chunks])
+            latents = torch.cat([_both_ways(autoencoder, pictures, precision) for pictures in chunks])
             torch.save((latents * autoencoder.config.scaling_factor).half().cpu(), target / "latents.pt")
             (target / "made_of.txt").write_text(made_of)
 
         write_folder(folder, write)
 
 
+def _both_ways(autoencoder: AutoencoderKL, pictures: Tensor, precision: str) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 2, 4, h, w): of the pictures, and of the mirrored ones."""
+    return torch.stack([encode(autoencoder, way, precision) for way in (pictures, pictures.flip(2))], dim=1)
+
+
 def read_shards(out: Path, count: int) -> Tensor:
-    """(count, 4, h, w) float16 of unit deviation.
+    """(count, 2, 4, h, w) float16 of unit deviation; the second is that of the mirrored picture.
 
     Raises:
         InputError: there are fewer, or some are damaged.

@@ -118,7 +118,7 @@ def train(
     save_seconds: float = 60,
     seconds: float | None = None,
 ) -> Network:
-    """A new network, trained where the renders are; checkpoints in `out`, from which the same call goes on."""
+    """A new network, trained where the renders are; the same call goes on from the checkpoints in `out`."""
     device = renders.pictures.device
     torch.manual_seed(0)
     classes = [{"name": each.name, "color": each.color} for each in CLASSES]

@@ -68,7 +68,7 @@ class Muon(torch.optim.Optimizer):
 
     def _move(self, matrices: list[Tensor], group: dict[str, Any]) -> None:
         """Matrices of one shape, together: a GPU would spend the time on starting thousands of products."""
-        gradients = [matrix.grad for matrix in matrices]
+        gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]  # all of them
         momenta = [
             self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix)) for matrix in matrices
         ]

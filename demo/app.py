@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         options.base,
         options.modulator,
         options.segmenter,
+        options.live_modulator,
         preview_decoder=options.preview_decoder,
         device=options.device,
         dtype=options.dtype,
@@ -77,6 +78,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="FOLDER_OR_HUB_ID",
         help="a small decoder (AutoencoderTiny) that shows pictures as they form, for the first base: "
         "madebyollin/taesd for Stable Diffusion, madebyollin/taesdxl for SDXL",
+    )
+    parser.add_argument(
+        "--live-modulator",
+        metavar="FOLDER_OR_HUB_ID",
+        help="a modulator of few steps (`mcm distil`) that paints while the brush moves, for the first model",
     )
     add_options(parser)
     parser.add_argument(

@@ -103,7 +103,7 @@ class Form:
             prompt=styled(values[self.prompt] or "", values[self.styles]),
             negative_prompt=values[self.negative_prompt] or "",
             conditions=conditions,
-            steps=_fewer(steps) if live else steps,
+            steps=_fewer(steps) if live and model.drafts is None else steps,
             guidance_scale=values[self.guidance_scale] if model.base.accepts_text else None,
             seeds=seeds(RANDOM_SEED if fresh else values[self.seed], 1 if live else values[self.variations]),
             scheduler=values[self.scheduler],

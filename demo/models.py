@@ -15,7 +15,7 @@ from mcm_core.drawing.conditions import InputError, LabelClass, Modality, Size
 from mcm_core.engine import Cancel, Cancelled, Engine
 from mcm_core.line import Client
 from mcm_core.live import Live
-from mcm_core.models import SEGMENTER, open_all, shipped
+from mcm_core.models import SEGMENTER, open_all, open_drafts, shipped, shipped_live
 from mcm_core.record import Origin
 from mcm_core.request import Request, Resolved
 
@@ -28,13 +28,35 @@ Segmenter = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Drafts:
+    """What paints while the brush moves: a pipeline whose modulator was made for few steps."""
+
+    pipeline: MCMPipeline
+    steps: int
+
+    def resolved(self, request: Request) -> Resolved:
+        """The request as one draft.
+
+        Raises:
+            InputError: something is wrong with it.
+        """
+        few = replace(request, steps=self.steps, guidance_scale=None, scheduler=None, previews=False)
+        one = replace(few, seeds=request.seeds[:1])
+        return one.resolved(self.pipeline.base, self.pipeline.modulator)
+
+
+@dataclass(frozen=True)
 class Model:
-    """What the page knows of one base with its modulator; the networks themselves are in `pipeline`."""
+    """What the page knows of one base with its modulator; the networks themselves are in `pipeline`.
+
+    `drafts` paints what follows the brush; None where that would be too slow.
+    """
 
     name: str
     pipeline: MCMPipeline
     origin: Origin
     segment: Segmenter | None = None
+    drafts: Drafts | None = None
 
     @property
     def base(self) -> Base:
@@ -88,10 +110,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Job:
-    """What the engine is given: a request, and the name of the model that it was resolved for."""
+    """What the engine is given: a request, and the name of the model that it was resolved for.
+
+    `drafts`: it is for the model's drafts.
+    """
 
     model: str
     request: Resolved
+    drafts: bool = False
 
 
 class Models:
@@ -118,22 +144,44 @@ class Models:
         return self.by_name[name]
 
     def _paint(self, job: Job, should_stop: Callable[[], bool]) -> Generator[Step]:
-        return self.by_name[job.model].pipeline.paint(job.request, should_stop)
+        model = self.by_name[job.model]
+        painter = model.drafts if job.drafts and model.drafts else model
+        return painter.pipeline.paint(job.request, should_stop)
 
 
 def open_models(
     bases: Sequence[str] | None = None,
     modulators: Sequence[str] | None = None,
     segmenter: str | None = None,
+    live_modulator: str | None = None,
     **options: Any,
 ) -> list[Model]:
-    """All pairs of `mcm_core.models.open_all`; `segmenter` is a folder, for the first of them."""
+    """All pairs of `mcm_core.models.open_all`; `segmenter` and `live_modulator` are for the first of them.
+
+    Raises:
+        InputError: from `open_all`; the modulator for drafts does not fit, or reads other drawings.
+    """
     first, *others = (_model(pipeline) for pipeline in open_all(bases, modulators, **options))
+    drafts = live_modulator or (None if bases or modulators is not None else shipped_live())
+    if drafts:
+        first = replace(first, drafts=_drafts(first, drafts))
     if segmenter or not bases:
         from mcm_core.evaluation.segmenter import load
 
         first = replace(first, segment=load(segmenter or shipped(SEGMENTER)))
     return [first, *others]
+
+
+def _drafts(model: Model, source: str) -> Drafts:
+    pipeline, live = open_drafts(model.base, source)
+    if _reads(pipeline) != _reads(model.pipeline):
+        raise InputError(f"{source} reads other drawings than {model.name}: distil it from its modulator.")
+    return Drafts(pipeline, live.steps[min(1, len(live.steps) - 1)])
+
+
+def _reads(pipeline: MCMPipeline) -> tuple[tuple[Modality, ...], tuple[LabelClass, ...]]:
+    modulator = pipeline.modulator
+    return (modulator.modalities, modulator.classes) if modulator else ((), ())
 
 
 def _model(pipeline: MCMPipeline) -> Model:

@@ -72,7 +72,12 @@ def lay_out(models: Models, examples: Sequence[Example]) -> Page:
         parts |= _head(models)
         with gr.Column(elem_id="draw", elem_classes="card"):
             parts["canvas"] = Canvas(
-                model.classes, width=width, height=height, layers=model.layers, elem_id="canvas"
+                model.classes,
+                width=width,
+                height=height,
+                layers=model.layers,
+                moving=model.drafts is not None,
+                elem_id="canvas",
             )
         fields, buttons = _ask(model)
         with gr.Column(elem_id="see", elem_classes="card"):
@@ -101,7 +106,7 @@ def _ask(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
     with gr.Column(elem_id="ask"):
         with gr.Row(elem_id="prompt-row"):
             prompt = prompt_field(model)
-            live = gr.Checkbox(False, label="Live", elem_id="live", container=False)
+            live = gr.Checkbox(model.drafts is not None, label="Live", elem_id="live", container=False)
             go = gr.Button("Generate", variant="primary", elem_id="go")
             stop = gr.Button("Stop", variant="stop", elem_id="stop")
         styles = style_field(model)

@@ -24,6 +24,8 @@ from .visit import Shown, Visit
 
 LIVE_PAUSE_S = 0.25
 """How long a live run waits after a stroke: the next stroke may follow at once."""
+REST_S = 0.6
+"""How long the hand rests before a draft gives way to the whole picture."""
 
 Values = Mapping[Any, Any]
 
@@ -39,11 +41,19 @@ class Painting:
         yield from self._run(request.session_hash, run, self._paint(values, run))
 
     def live(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """The same after a stroke, in few steps, while the switch is on."""
+        """The same after any change while the switch is on: a draft at once, where there are such, and the
+        picture when the hand rests."""
         yield self._unchanged()
         if values[self.page.live] is True:
             run = Run(live=True)
-            yield from self._run(request.session_hash, run, self._paint(values, run))
+            yield from self._run(request.session_hash, run, self._follow(values, run))
+
+    def move(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+        """A draft while the brush moves."""
+        yield self._unchanged()
+        if values[self.page.live] is True:
+            run = Run(live=True)
+            yield from self._run(request.session_hash, run, self._draft(values, run))
 
     def live_off(self, values: Values, request: gr.Request) -> Updates:
         """Stops a live run when the switch is off."""
@@ -77,8 +87,7 @@ class Painting:
         """The updates of the session's new run. An error becomes one of them."""
         self.runs.begin(session, run)
         try:
-            if not run.live or not run.cancel.wait(LIVE_PAUSE_S):
-                yield from updates
+            yield from updates
         except Cancelled as error:
             if not run.cancel.is_set():  # else it was stopped, or a newer run has the page
                 yield {self.page.viewer: views.failed(run, str(error))}
@@ -90,6 +99,24 @@ class Painting:
             yield {self.page.viewer: views.failed(run, text)}
         finally:
             self.runs.end(session, run)
+
+    def _follow(self, values: Values, run: Run) -> Iterator[Updates]:
+        has_drafts = self.models[values[self.page.model]].drafts is not None
+        yield from self._draft(values, run)
+        if not run.cancel.wait(REST_S if has_drafts else LIVE_PAUSE_S):
+            yield from self._paint(values, run)
+
+    def _draft(self, values: Values, run: Run) -> Iterator[Updates]:
+        """Nothing where the model has no drafts."""
+        page = self.page
+        model = self.models[values[page.model]]
+        if model.drafts is None:
+            return
+        asked = page.form.request(values, drawing(values, page, model), model, live=True)
+        job = Job(model.name, model.drafts.resolved(asked), drafts=True)
+        for event, view in self._events(job, run):
+            if view is None and not run.cancel.is_set():
+                yield {page.viewer: views.draft(run, event)}
 
     def _paint(self, values: Values, run: Run) -> Iterator[Updates]:
         page = self.page

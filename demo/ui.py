@@ -96,7 +96,17 @@ def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
     # One by one, because gr.on does not know the events of a component of our own.
     asked = (page.go.click, form.prompt.submit, page.canvas.generate)
     painted = [event(painting.generate, **run) for event in asked]
-    lively = [event(painting.live, **run) for event in (page.canvas.stroke, page.live.input)]
+    changes = (
+        page.canvas.stroke,
+        page.live.input,
+        form.prompt.input,
+        form.styles.input,
+        form.negative_prompt.input,
+        form.seed.input,
+        *(strength.release for strength in form.strengths.values()),
+    )
+    lively = [event(painting.live, **run) for event in changes]
+    lively.append(page.canvas.moving(painting.move, **{**run, "trigger_mode": "always_last"}))
     compared = page.viewer.compare(painting.compare, **run)
     at_once: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "queue": False, **HIDDEN}
     page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)

@@ -1,7 +1,7 @@
 """What the viewer shows at each moment of a request: plain dictionaries, the contract with `demo/viewer`.
 
-Every view has a `state`: waiting, running, done, comparing, stopped or failed; a `run`, the number of the
-request that painted the shown picture; and a `turn`, that of the request which says this. Both grow; they
+Every view has a `state`: draft, waiting, running, done, comparing, stopped or failed; a `run`, the number of
+the request that painted the shown picture; and a `turn`, that of the request which says this. Both grow; they
 differ where the plain picture is painted beside a finished one. `demo/viewer/state.js` says what is shown.
 """
 
@@ -40,6 +40,11 @@ def running(run: Run, step: Step, started: float) -> View:
     left = (time.monotonic() - started) / (step.index + 1) * (step.total - step.index - 1)
     progress = {"step": step.index, "total": step.total, "left": round(left, 1)}
     return {**_of(run), "state": "running", **progress, "previews": previews(step)}
+
+
+def draft(run: Run, result: Result) -> View:
+    """What follows the brush: no file, nothing to restore it by; the picture comes when the hand rests."""
+    return {**_of(run), "state": "draft", "draft": preview_url(result.images[0])}
 
 
 def stopped(run: Run) -> View:

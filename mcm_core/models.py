@@ -12,10 +12,14 @@ from mcm_core.drawing.conditions import InputError
 if TYPE_CHECKING:
     from argparse import _ActionsContainer
 
+    from mcm_core.base import Base
+    from mcm_core.live import Live
     from mcm_core.pipeline import MCMPipeline
 
 BASE = "mini"
 MODULATOR = "mini-modulator"
+LIVE = "mini-live"
+"""The modulator of few steps, for pictures that follow the brush."""
 SEGMENTER = "mini-segmenter"
 PREVIEW_DECODER = "mini-preview-decoder"
 """Of the shipped base; where it is missing previews are smaller."""
@@ -125,6 +129,29 @@ def open_all(
         for base, fitting in zip(opened, pairs, strict=True)
         for pipeline in fitting or [MCMPipeline(base)]
     ]
+
+
+def open_drafts(base: Base, modulator: str) -> tuple[MCMPipeline, Live]:
+    """A pipeline for pictures that follow the brush, decoded as previews are, and its few steps.
+
+    Raises:
+        InputError: the modulator is not made for few steps, or does not fit the base.
+    """
+    from mcm_core.modulator import Modulator
+    from mcm_core.pipeline import MCMPipeline
+
+    opened = Modulator.from_pretrained(modulator)
+    if opened.live is None:
+        raise InputError(
+            f"{modulator} needs many steps: make one for few of it with `python -m mcm_core distil`."
+        )
+    return MCMPipeline(base, opened, drafts=True), opened.live
+
+
+def shipped_live() -> str | None:
+    """The folder of the modulator for drafts on the shipped base, if it is there."""
+    folder = assets() / "models" / LIVE
+    return str(folder) if folder.is_dir() else None
 
 
 def sources(bases: Sequence[str] | None, modulators: Sequence[str] | None) -> tuple[list[str], list[str]]:

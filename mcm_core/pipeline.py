@@ -80,14 +80,16 @@ class Step:
 class MCMPipeline:
     """A frozen base and, optionally, a modulator for it. Keeps nothing of a request: threads may share it.
 
-    `notes` are warnings for people on how well the two fit.
+    `notes` are warnings for people on how well the two fit. With `drafts` the pictures are decoded as the
+    previews are, see `Base.preview`: quickly, and less exactly.
 
     Raises:
         InputError: the modulator does not fit the base.
     """
 
-    def __init__(self, base: Base, modulator: Modulator | None = None) -> None:
+    def __init__(self, base: Base, modulator: Modulator | None = None, *, drafts: bool = False) -> None:
         self.base = base
+        self._decode = base.preview if drafts else base.decode
         self.notes = base.check(modulator) if modulator is not None else ()
         self.modulator = modulator.to(base.device) if modulator is not None else None
 
@@ -184,7 +186,7 @@ class MCMPipeline:
         return to_uint8(torch.cat([self.base.preview(picture.x0) for picture in pictures]))
 
     def _images(self, pictures: list[Trajectory]) -> np.ndarray:
-        decoded = torch.cat([self.base.decode(picture.latents) for picture in pictures])
+        decoded = torch.cat([self._decode(picture.latents) for picture in pictures])
         if not bool(torch.isfinite(decoded).all()):
             raise NotFiniteError(
                 "The autoencoder gave numbers that are not finite: open the base in float32."

@@ -22,15 +22,17 @@ from ..component import Component
 class Canvas(Component):
     """A canvas to paint classes and draw a sketch.
 
-    Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `generate`
-    (Ctrl+Enter) and `dropped` (a picture file was dropped: see `dropped_file`). Give `stroke` listeners
-    `trigger_mode="always_last"`.
+    Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `moving`
+    (the brush is under way; with `moving=True` alone), `generate` (Ctrl+Enter) and `dropped` (a picture file
+    was dropped: see `dropped_file`). Give `stroke` listeners `trigger_mode="always_last"`.
 
     Args:
         classes: what can be painted. After `gr.update(classes=...)` the drawing keeps its classes by name.
         value: a canvas value or `Conditions` (scaled to `width` x `height` by the browser), or None.
         width, height: size of the drawing in pixels, 8 to 2048.
         layers: which of "labels" and "sketch" the model takes; the tools of the other are greyed.
+        moving: whether the drawing is sent while the brush moves, too. Give `moving` listeners
+            `trigger_mode="always_last"`.
         storage_key: under which name the browser keeps the drawing across reloads; None keeps nothing.
     """
 
@@ -44,6 +46,7 @@ class Canvas(Component):
         width: int = 256,
         height: int = 256,
         layers: Sequence[str] = LAYERS,
+        moving: bool = False,
         storage_key: str | None = "drawing",
         label: str = "Drawing",
         **kwargs: Any,
@@ -53,6 +56,7 @@ class Canvas(Component):
             "width": width,
             "height": height,
             "layers": list(layers),
+            "moving": moving,
             "storage_key": storage_key,
         }
         super().__init__(value, label=label, props=props, **kwargs)

@@ -9,6 +9,8 @@ import { Panel } from "./panel.js";
 import { resample } from "./raster.js";
 import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
 
+const MOVING_MS = 80;
+
 /** Classes as Python sent them, made harmless: a list of {name, color "#rrggbb"}. */
 function readClasses(classes) {
   return Array.from(classes || [])
@@ -64,6 +66,7 @@ class Canvas {
     this.gradio = gradio;
     this.revision = 0;
     this.visible = {};
+    this.moved = 0;
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
     this.stage = new Stage(this.drawing);
@@ -100,6 +103,7 @@ class Canvas {
     if (!rect || !this.editor.stroke) return;
     this.root.classList.add("drawn");
     if (!this.visible[layer]) this.show(layer, true);
+    this.move();
   }
 
   refresh() {
@@ -133,6 +137,14 @@ class Canvas {
   publish() {
     this.gradio.props.value = this.keep(this.revision + 1);
     this.gradio.trigger("stroke");
+  }
+
+  /** While the brush moves, for those who want to follow it: the drawing so far, a few times a second. */
+  move() {
+    if (!this.gradio.props.moving || performance.now() - this.moved < MOVING_MS) return;
+    this.moved = performance.now();
+    this.gradio.props.value = toValue(this.drawing, this.revision);
+    this.gradio.trigger("moving");
   }
 
   /** Gives the drawing a number and keeps it; the canvas value. */

@@ -85,7 +85,7 @@ class Viewer {
     }
     const { state, run = 0, step = "" } = this.view;
     const picture = this.picture();
-    const showing = picture ? this.finished(picture) : this.unfinished();
+    const showing = this.isDrafted() ? this.drafted() : picture ? this.finished(picture) : this.unfinished();
     if (this.stage.firstChild !== showing.node) this.stage.replaceChildren(showing.node);
     this.bar.replaceChildren(this.statusLine(), ...(showing.controls ? [showing.controls] : []));
     this.below.replaceChildren(...(showing.below ? [showing.below] : []));
@@ -99,6 +99,18 @@ class Viewer {
     if (hasPicture(view)) return view;
     const forms = (view.state === "running" && !view.live) || (view.state === "stopped" && this.previews.length > 0);
     return forms ? null : view.last;
+  }
+
+  /** A draft is seen until a picture forms or is finished in its place. */
+  isDrafted() {
+    const { draft, state, live } = this.view;
+    return Boolean(draft) && this.tab === "result" && !(state === "running" && !live);
+  }
+
+  drafted() {
+    const { result } = this.panels;
+    result.form([this.view.draft]);
+    return { node: result.node };
   }
 
   unfinished() {
@@ -143,6 +155,7 @@ class Viewer {
     const counts = total !== undefined;
     const texts = {
       idle: "",
+      draft: "Following your hand",
       waiting: place > 1 ? `In line: ${place - 1} before you` : "Starting",
       running: counts ? `Step ${step + 1} of ${total} · ${time(left)} left` : "Starting",
       comparing: counts ? `Without the drawing: step ${step + 1} of ${total}` : "Starting",

@@ -76,7 +76,7 @@ def lay_out(models: Models, examples: Sequence[Example]) -> Page:
                 width=width,
                 height=height,
                 layers=model.layers,
-                moving=model.drafts is not None,
+                sends_moves=model.drafts is not None,
                 elem_id="canvas",
             )
         fields, buttons = _ask(model)

@@ -14,6 +14,7 @@ from mcm_core.engine import Cancelled, Waiting
 
 from . import views
 from .asking import client
+from .canvas import revision
 from .delivery import heard
 from .errors import message, notice
 from .form import Updates
@@ -40,19 +41,19 @@ class Painting:
         run = Run()
         yield from self._run(request.session_hash, run, self._paint(values, run))
 
-    def live(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+    def live(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """The same after any change while the switch is on: a draft at once, where there are such, and the
         picture when the hand rests."""
         yield self._unchanged()
         if values[self.page.live] is True:
-            run = Run(live=True)
+            run = Run(live=True, revision=revision(event))
             yield from self._run(request.session_hash, run, self._follow(values, run))
 
-    def move(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """A draft while the brush moves."""
+    def move(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
+        """A draft while the brush moves, unless it comes after the end of its stroke."""
         yield self._unchanged()
-        if values[self.page.live] is True:
-            run = Run(live=True)
+        run = Run(live=True, revision=revision(event))
+        if values[self.page.live] is True and not self.runs.is_late(request.session_hash, run):
             yield from self._run(request.session_hash, run, self._draft(values, run))
 
     def live_off(self, values: Values, request: gr.Request) -> Updates:
@@ -79,7 +80,7 @@ class Painting:
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
-        self.runs.stop(request.session_hash)
+        self.runs.forget(request.session_hash)
 
     # -- inside --------------------------------------------------------------------------------------------
 

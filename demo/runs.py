@@ -13,9 +13,10 @@ _numbers = itertools.count(time.time_ns() // 1_000_000)
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One request of a page. Numbers grow in the order of beginning."""
+    """One request of a page. Numbers grow in the order of beginning; a revision is that of the drawing."""
 
     live: bool = False
+    revision: int = 0
     compares: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
     number: int = field(default_factory=lambda: next(_numbers))
@@ -26,6 +27,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._current: dict[str | None, Run] = {}
+        self._revisions: dict[str | None, int] = {}
         self._lock = threading.Lock()
 
     def begin(self, session: str | None, run: Run) -> None:
@@ -33,8 +35,20 @@ class Runs:
         with self._lock:
             before = self._current.get(session)
             self._current[session] = run
+            self._revisions[session] = max(run.revision, self._revisions.get(session, 0))
         if before is not None:
             before.cancel.set()
+
+    def is_late(self, session: str | None, run: Run) -> bool:
+        """Whether a run of a later drawing has begun before."""
+        with self._lock:
+            return run.revision < self._revisions.get(session, 0)
+
+    def forget(self, session: str | None) -> None:
+        """Stops the session's run; nothing is kept of it."""
+        self.stop(session)
+        with self._lock:
+            self._revisions.pop(session, None)
 
     def stop(self, session: str | None, live_only: bool = False) -> Run | None:
         """Stops the session's run, and returns it."""

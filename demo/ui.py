@@ -106,7 +106,7 @@ def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
         *(strength.release for strength in form.strengths.values()),
     )
     lively = [event(painting.live, **run) for event in changes]
-    lively.append(page.canvas.moving(painting.move, **{**run, "trigger_mode": "always_last"}))
+    lively.append(page.canvas.moving(painting.move, **run))
     compared = page.viewer.compare(painting.compare, **run)
     at_once: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "queue": False, **HIDDEN}
     page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)

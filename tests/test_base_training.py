@@ -43,7 +43,7 @@ def test_a_forward_and_a_decode_stay_within_their_budgets() -> None:
     with torch.device("meta"):
         unet, decode = build_unet(), build_autoencoder().decode
         latents = torch.randn(1, 4, 32, 32)
-        assert flops(unet, latents, torch.zeros(1), torch.randn(1, CONTEXT, 192)) <= 2.6e9
+        assert flops(unet, latents, torch.zeros(1), torch.randn(1, CONTEXT, 192)) <= 2.7e9
         assert flops(decode, latents) <= 23e9  # type: ignore[arg-type]
 
 
@@ -304,7 +304,8 @@ def test_only_shards_of_new_scenes_or_of_another_autoencoder_are_encoded(
     def newly_encoded(count: int) -> list[int]:
         encoded.clear()
         latents.write_shards(model, scenes, rows[:count], tmp_path, "fp32")
-        return list(encoded)
+        assert encoded[::2] == encoded[1::2]  # as they are, and mirrored
+        return encoded[::2]
 
     monkeypatch.setattr(latents, "SHARD", 3)
     monkeypatch.setattr(latents, "encode", encode)
@@ -315,8 +316,11 @@ def test_only_shards_of_new_scenes_or_of_another_autoencoder_are_encoded(
     with pytest.raises(InputError, match="--stage latents first"):
         latents.read_shards(tmp_path, 7)
     assert newly_encoded(7) == [3]
-    alone = original(model, latents.read_pictures(scenes, rows[:7]), "fp32") * model.config.scaling_factor
-    torch.testing.assert_close(latents.read_shards(tmp_path, 7).float(), alone, rtol=1e-2, atol=1e-3)
+    pictures = latents.read_pictures(scenes, rows[:7])
+    for way, seen in enumerate((pictures, pictures.flip(2))):
+        alone = original(model, seen, "fp32") * model.config.scaling_factor
+        read = latents.read_shards(tmp_path, 7)[:, way]
+        torch.testing.assert_close(read.float(), alone, rtol=1e-2, atol=1e-3)
     model.quant_conv.bias.data += 1
     assert newly_encoded(7) == [3, 3, 1]
 

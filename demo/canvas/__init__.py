@@ -23,7 +23,7 @@ class Canvas(Component):
     """A canvas to paint classes and draw a sketch.
 
     Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `moving`
-    (the brush is under way; with `moving=True` alone), `generate` (Ctrl+Enter) and `dropped` (a picture file
+    (the brush is under way; with `sends_moves` alone), `generate` (Ctrl+Enter) and `dropped` (a picture file
     was dropped: see `dropped_file`). Give `stroke` listeners `trigger_mode="always_last"`.
 
     Args:
@@ -31,8 +31,8 @@ class Canvas(Component):
         value: a canvas value or `Conditions` (scaled to `width` x `height` by the browser), or None.
         width, height: size of the drawing in pixels, 8 to 2048.
         layers: which of "labels" and "sketch" the model takes; the tools of the other are greyed.
-        moving: whether the drawing is sent while the brush moves, too. Give `moving` listeners
-            `trigger_mode="always_last"`.
+        sends_moves: whether the drawing is sent while the brush moves, too: a next time once the page's
+            body says with another `data-turn` that the last was answered.
         storage_key: under which name the browser keeps the drawing across reloads; None keeps nothing.
     """
 
@@ -46,7 +46,7 @@ class Canvas(Component):
         width: int = 256,
         height: int = 256,
         layers: Sequence[str] = LAYERS,
-        moving: bool = False,
+        sends_moves: bool = False,
         storage_key: str | None = "drawing",
         label: str = "Drawing",
         **kwargs: Any,
@@ -56,7 +56,7 @@ class Canvas(Component):
             "width": width,
             "height": height,
             "layers": list(layers),
-            "moving": moving,
+            "sends_moves": sends_moves,
             "storage_key": storage_key,
         }
         super().__init__(value, label=label, props=props, **kwargs)
@@ -107,6 +107,12 @@ def dropped_file(event: gr.EventData) -> Path:
     if uploads not in file.parents or not file.is_file():
         raise gr.Error("That picture did not arrive. Drop it again.", print_exception=False)
     return file
+
+
+def revision(event: gr.EventData) -> int:
+    """Which change of the drawing a `stroke` or `moving` event tells of; 0 for events of other components."""
+    number = event._data.get("revision", 0) if isinstance(event._data, dict) else 0
+    return number if isinstance(number, int) else 0
 
 
 def _label_classes(classes: Sequence[LabelClass | Mapping[str, str]]) -> tuple[LabelClass, ...]:

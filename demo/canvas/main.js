@@ -9,7 +9,8 @@ import { Panel } from "./panel.js";
 import { resample } from "./raster.js";
 import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
 
-const MOVING_MS = 80;
+const MOVING_MS = 60;
+const PATIENCE_MS = 2000; // then a draft is taken for lost
 
 /** Classes as Python sent them, made harmless: a list of {name, color "#rrggbb"}. */
 function readClasses(classes) {
@@ -66,7 +67,7 @@ class Canvas {
     this.gradio = gradio;
     this.revision = 0;
     this.visible = {};
-    this.moved = 0;
+    this.moved = { at: -Infinity, turn: null };
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
     this.stage = new Stage(this.drawing);
@@ -136,15 +137,18 @@ class Canvas {
 
   publish() {
     this.gradio.props.value = this.keep(this.revision + 1);
-    this.gradio.trigger("stroke");
+    this.gradio.trigger("stroke", { revision: this.revision });
   }
 
-  /** While the brush moves, for those who want to follow it: the drawing so far, a few times a second. */
+  /** While the brush moves, for those who want to follow it: the drawing so far, one after the other is answered. */
   move() {
-    if (!this.gradio.props.moving || performance.now() - this.moved < MOVING_MS) return;
-    this.moved = performance.now();
+    if (!this.gradio.props.sends_moves) return;
+    const { turn } = document.body.dataset;
+    const waited = performance.now() - this.moved.at;
+    if (waited < (turn === this.moved.turn ? PATIENCE_MS : MOVING_MS)) return;
+    this.moved = { at: performance.now(), turn };
     this.gradio.props.value = toValue(this.drawing, this.revision);
-    this.gradio.trigger("moving");
+    this.gradio.trigger("moving", { revision: this.revision });
   }
 
   /** Gives the drawing a number and keeps it; the canvas value. */

@@ -11,7 +11,8 @@ const TITLES = { result: "Result", compare: "Compare", action: "What it did", fo
 
 /**
  * The stage says which view it shows: `data-state`, `data-run` and, while a picture forms, `data-step`. The page's body
- * says with `data-busy` whether something is being painted, on which Generate and Stop take turns.
+ * says with `data-busy` whether something is being painted, on which Generate and Stop take turns, and with `data-turn`
+ * which request was answered last.
  */
 class Viewer {
   constructor(root, ratio, compare) {
@@ -90,7 +91,7 @@ class Viewer {
     this.bar.replaceChildren(this.statusLine(), ...(showing.controls ? [showing.controls] : []));
     this.below.replaceChildren(...(showing.below ? [showing.below] : []));
     Object.assign(this.stage.dataset, { state, run, step });
-    document.body.dataset.busy = isBusy(this.view);
+    Object.assign(document.body.dataset, { busy: isBusy(this.view), turn: this.view.turn });
   }
 
   /** The view whose finished picture is seen; null where there is none, or where a picture forms in its place. */

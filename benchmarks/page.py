@@ -22,9 +22,9 @@ import torch
 from playwright.sync_api import Page, sync_playwright
 
 from demo.examples import read_examples
-from demo.form import STEPS
 from demo.models import Model, Models, open_models
 from demo.ui import build_ui, launch_options
+from mcm_core.base.frozen import STEPS
 from mcm_core.models import add_options
 from mcm_core.request import Request
 

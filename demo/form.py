@@ -27,7 +27,6 @@ from mcm_core.request import (
 from .fields import Choice, Number, Slider, Text
 from .models import Model, Models
 
-STEPS = 20
 LIVE_STEPS = 8
 MAX_STEPS = 60
 MAX_GUIDANCE = 15.0
@@ -143,6 +142,7 @@ class Form:
         return {
             self.prompt: text,
             self.negative_prompt: gr.update(interactive=base.accepts_text),
+            self.steps: gr.update(value=model.defaults.steps),
             self.guidance_scale: guidance,
             self.scheduler: scheduler,
             self.styles: gr.update(interactive=base.accepts_text),
@@ -220,7 +220,7 @@ def setting_fields(models: Models) -> dict[str, Any]:
     text = model.base.accepts_text
     guided: dict[str, Any] = {"step": 0.1, "label": "Guidance", "interactive": model.is_guided}
     with gr.Row():
-        steps = Slider(1, MAX_STEPS, STEPS, step=1, label="Steps")
+        steps = Slider(1, MAX_STEPS, models.default.defaults.steps, step=1, label="Steps")
         guidance = Slider(0, MAX_GUIDANCE, model.defaults.guidance_scale, **guided)
         variations = Slider(1, MAX_VARIATIONS, 1, step=1, label="Variations")
         scheduler = Choice(list(model.schedulers), value=model.defaults.scheduler, label="Scheduler")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PLACEMENT: Placement = "conditional"
 RANDOM_SEED = -1
-STEPS = 20
 
 MAX_SEED = 2**32 - 1
 MAX_STEPS = 150
@@ -41,8 +40,8 @@ class Request:
     Attributes:
         prompt, negative_prompt: for bases that take text; at most `MAX_PROMPT` characters.
         conditions: the drawing; empty for none.
-        steps: denoising steps, 1 to `MAX_STEPS`, or those that a live modulator offers; None for `STEPS`, or
-            for the most of a live modulator.
+        steps: denoising steps, 1 to `MAX_STEPS`, or those that a live modulator offers; None for the base's
+            default, or for the most of a live modulator.
         guidance_scale: of classifier-free guidance; None for the base's default, 1 or less for none. A live
             modulator takes no other: it has been distilled with its own.
         seeds: one picture each, 0 to 2**32 - 1; -1 stands for a random one.
@@ -209,7 +208,11 @@ def _text(name: str, value: Any, base: Base) -> str:
 
 
 def _steps(value: Any, base: Base) -> int:
-    return STEPS if value is None else whole("steps", value, 1, min(MAX_STEPS, base.num_train_timesteps))
+    return (
+        base.default_steps
+        if value is None
+        else whole("steps", value, 1, min(MAX_STEPS, base.num_train_timesteps))
+    )
 
 
 def _live_steps(value: Any, live: Live) -> int:

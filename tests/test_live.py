@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from demo.runs import Run, Runs
 from mcm_core import Base, Conditions, InputError, MCMPipeline, Modulator, Request
 from mcm_core.__main__ import main
 from mcm_core.control import prepare, undrawn
 from mcm_core.drawing.conditions import to_tensors
 from mcm_core.evaluation import cases
+from mcm_core.models import open_drafts
 from mcm_core.record import read_png, write_png
 from mcm_core.training.consistency import grid_timesteps
 from mcm_core.trajectory import Setting, Trajectory, advance, start
@@ -180,3 +182,34 @@ def test_it_is_measured_without_guidance(live: Modulator, modulator: Modulator) 
     guided = [replace(cases.CONTROL[0], guidance_scale=scale) for scale in (1.0, 3.0)]
     assert cases.possible(guided, live) == guided[:1]
     assert cases.possible(guided, modulator) == guided
+
+
+# -- following the brush -----------------------------------------------------------------------------------
+
+
+def test_drafts_are_decoded_as_previews_are(base: Base, live: Modulator) -> None:
+    request = ask(steps=2)
+    step = [*MCMPipeline(base, live, drafts=True).stream(request)][-1]
+    assert step.result is not None
+    np.testing.assert_array_equal(step.result.images, step.preview)
+    assert step.result.images.shape != MCMPipeline(base, live)(request).images.shape
+
+
+def test_only_a_modulator_of_few_steps_paints_drafts(
+    base: Base, live: Modulator, modulator: Modulator, tmp_path: Path
+) -> None:
+    for name, saved in (("live", live), ("slow", modulator)):
+        saved.save_pretrained(tmp_path / name)
+    assert open_drafts(base, str(tmp_path / "live"))[1].steps == (1, 2, 4)
+    with pytest.raises(InputError, match="mcm_core distil"):
+        open_drafts(base, str(tmp_path / "slow"))
+
+
+def test_a_move_that_comes_after_its_stroke_is_late() -> None:
+    runs = Runs()
+    runs.begin("somebody", Run(live=True, revision=3))
+    assert runs.is_late("somebody", Run(live=True, revision=2))
+    assert not runs.is_late("somebody", Run(live=True, revision=3))
+    assert not runs.is_late("somebody else", Run(live=True, revision=2))
+    runs.forget("somebody")
+    assert not runs.is_late("somebody", Run(live=True, revision=2))

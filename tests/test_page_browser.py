@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -13,14 +14,15 @@ import pytest
 from PIL import Image
 
 from demo import form, views
-from demo.form import LIVE_STEPS, STEPS
-from demo.models import Models
+from demo.form import LIVE_STEPS
+from demo.models import Drafts, Models
 from mcm_core import MCMPipeline
+from mcm_core.base.frozen import STEPS
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.pipeline import Step
 from mcm_core.record import read_png
 from mcm_core.request import Request
-from tests import pages
+from tests import pages, tiny
 from tests.browser import Drawer, wait_until
 from tests.pages import SIZE, Paced
 
@@ -76,6 +78,10 @@ class Visitor(Drawer):
     def run(self) -> int:
         """The number of the run that the viewer shows, which grows from run to run."""
         return int(self.in_viewer(".stage").get_attribute("data-run") or 0)
+
+    def turn(self) -> int:
+        """The number of the request that was answered last."""
+        return int(self.page.locator("body").get_attribute("data-turn") or 0)
 
     def state(self) -> str | None:
         return self.in_viewer(".stage").get_attribute("data-state")
@@ -257,6 +263,55 @@ def test_live_mode_drops_stale_runs_and_ends_with_its_switch(
     with visitor.answered():
         visitor.stroke((2, 60), (60, 60))
     assert len(pipeline.begun) == 4
+
+
+@pytest.fixture(scope="module")
+def lively(sd_folder: Path) -> Models:
+    """The small model, with a modulator of few steps that follows the brush."""
+    model = pages.tiny_model(sd_folder)
+    few = tiny.build_modulator(model.base, live={"steps": [1, 2], "guidance_scale": 3.0, "grid": 32})
+    return Models([replace(model, drafts=Drafts(MCMPipeline(model.base, few, drafts=True), 2))])
+
+
+@pytest.fixture
+def drafting(lively: Models, open_page: Callable[..., Page]) -> Iterator[Visitor]:
+    """A visitor of its page, where Live is on from the beginning."""
+    with pages.page(lively) as address:
+        yield Visitor(open_page(address), SIZE, SIZE)
+        pages.paced(lively).let_go()
+
+
+def test_drafts_follow_the_brush_and_the_picture_comes_when_the_hand_rests(
+    drafting: Visitor, lively: Models, tmp_path: Path
+) -> None:
+    visitor, mouse, whole = drafting, drafting.page.mouse, pages.paced(lively)
+    whole.hold()
+    visitor.keys("1")
+    mouse.move(*visitor.at((4, 30)))
+    mouse.down()
+    places = itertools.cycle([(x, y) for y in (30, 40) for x in range(5, 60)])
+
+    def drafts_beyond(turn: int) -> bool:
+        mouse.move(*visitor.at(next(places)))
+        return visitor.state() == "draft" and visitor.turn() > turn
+
+    wait_until(visitor.page, lambda: drafts_beyond(0))
+    first = visitor.turn()
+    wait_until(visitor.page, lambda: drafts_beyond(first))
+    assert not whole.begun
+    mouse.up()
+    wait_until(visitor.page, lambda: visitor.state() == "waiting")
+    assert visitor.in_viewer(".forming img").count() == 1  # the draft is seen until there is something better
+    whole.let_go()
+    last = request_of(visitor.finished(), tmp_path)
+    np.testing.assert_array_equal(last.conditions.maps[LABELS], visitor.stored().maps[LABELS])
+    assert last.steps == STEPS
+    assert visitor.in_viewer("img.whole").count() == 1
+
+
+def test_words_are_followed_like_strokes(drafting: Visitor, tmp_path: Path) -> None:
+    drafting.page.locator("#prompt textarea").press_sequentially("a lake at night")
+    assert request_of(drafting.finished(), tmp_path).prompt == "a lake at night"
 
 
 # -- compare, what it did, how it followed -----------------------------------------------------------------

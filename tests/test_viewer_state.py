@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.chromium"]
 pytestmark = pytest.mark.browser
 
-BUSY = ("waiting", "running", "comparing")
+GOING_ON = ("draft", "waiting", "running", "comparing")
 Views = list[dict[str, Any]]
 Show = Callable[[Views], Views]
 
@@ -48,7 +48,8 @@ def turns(draw: st.DrawFn) -> list[Views]:
     for turn in range(1, draw(st.integers(1, 5)) + 1):
         of = {"run": turn, "turn": turn, "live": draw(st.booleans())}
         steps = draw(st.integers(0, 4))
-        views = [{**of, "state": "waiting"}]
+        views = [{**of, "state": "draft", "draft": f"draft {turn}"}] if draw(st.booleans()) else []
+        views += [{**of, "state": "waiting"}]
         views += [{**of, "state": "running", "step": step, "total": 4} for step in range(steps)]
         end = draw(st.sampled_from(["done", "stopped", "failed", None]))
         requests.append([*views, {**of, "state": end}] if end else views)
@@ -73,8 +74,8 @@ def test_turns_and_steps_never_go_back_and_an_end_is_final(show: Show, views: Vi
     for shown in show(views):
         assert shown["turn"] >= before["turn"]
         if shown["turn"] == before["turn"]:
-            assert before["state"] in BUSY or shown["state"] == before["state"]
-            assert shown.get("step", 9) >= before.get("step", 0) or shown["state"] not in BUSY
+            assert before["state"] in GOING_ON or shown["state"] == before["state"]
+            assert shown.get("step", 9) >= before.get("step", 0) or shown["state"] not in GOING_ON
         before = shown
     assert before["turn"] == max(view["turn"] for view in views)
 
@@ -88,6 +89,18 @@ def test_a_finished_picture_stays_until_another_is_there(show: Show, views: View
             painted = shown["run"]
         elif painted is not None:
             assert shown["last"]["run"] == painted
+
+
+@quick
+@given(arrivals())
+def test_a_draft_is_seen_until_a_picture_is_finished(show: Show, views: Views) -> None:
+    before: dict[str, Any] = {"draft": None}
+    for shown in show(views):
+        if shown["state"] == "done":
+            assert shown["draft"] is None
+        elif shown["state"] != "draft":
+            assert shown["draft"] == before["draft"]
+        before = shown
 
 
 @given(turns())

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from mcm_core.base import schedulers
 from mcm_core.base.identity import identify
-from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, recommended_guidance
+from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, recommended
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
 from mcm_core.devices import choose_device, choose_dtype
 from mcm_core.schedule import Moment, moment
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mcm_core.modulator import Modulator
 
+STEPS = 20
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
 
 
@@ -67,6 +68,7 @@ class Base:
         prediction_type: "epsilon", "v_prediction" or "sample".
         default_size: (H, W) in pixels that it was trained on.
         default_guidance_scale: what its model card recommends, or else what suits its family.
+        default_steps: what its model card recommends, or else `STEPS`.
         unet: the frozen network.
         preview_decoder: a small one for previews, if any; it counts as no part of the base.
         scheduler: the base's own, a template that is never stepped.
@@ -81,12 +83,14 @@ class Base:
         dtype: torch.dtype,
         device: torch.device,
         guidance_scale: float | None = None,
+        steps: float | None = None,
         preview_decoder: AutoencoderTiny | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
         self.default_guidance_scale = GUIDANCE[family] if guidance_scale is None else guidance_scale
+        self.default_steps = STEPS if steps is None else max(1, round(steps))
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler
@@ -143,7 +147,8 @@ class Base:
             family=family,
             dtype=dtype,
             device=device,
-            guidance_scale=recommended_guidance(source),
+            guidance_scale=recommended(source, "guidance_scale"),
+            steps=recommended(source, "num_inference_steps"),
             preview_decoder=decoder,
         )
 

@@ -61,15 +61,14 @@ def networks(pipe: Any) -> list[nn.Module]:
     return [network for network in found if network is not None]
 
 
-def recommended_guidance(source: str | Path) -> float | None:
-    """The guidance scale that the model card of a local folder recommends, where the hub keeps it
-    (`inference: parameters: guidance_scale:` in its front matter); None where there is no such number."""
+def recommended(source: str | Path, name: str) -> float | None:
+    """What the model card of a local folder recommends for a parameter like `guidance_scale`, where the hub
+    keeps it (`inference: parameters:` in its front matter); None where there is no such number."""
     card = Path(source) / "README.md"
     if not card.is_file():
         return None
     try:
-        parameters = metadata_load(card)["inference"]["parameters"]  # type: ignore[index]
-        return float(parameters["guidance_scale"])
+        return float(metadata_load(card)["inference"]["parameters"][name])  # type: ignore[index]
     except (KeyError, TypeError, ValueError, YAMLError):
         return None
 

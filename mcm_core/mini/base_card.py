@@ -19,6 +19,7 @@ from mcm_core.landscapes.render import HELD_OUT, example
 from mcm_core.training.card import machine, table
 
 HELD_OUT_COUNT = 32
+STEPS = 8  # measured and looking as good as twenty
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def write_card(
     }
     text = _CARD.format(
         guidance=f"{GUIDANCE:g}",
+        steps=STEPS,
         parameters=table({name: f"{count:,}" for name, count in parameters.items()}),
         training=table(training),
         figures=table(figures),
@@ -88,6 +90,7 @@ license: mit
 inference:
   parameters:
     guidance_scale: {guidance}
+    num_inference_steps: {steps}
 tags: [stable-diffusion, landscapes]
 ---
 
@@ -103,7 +106,7 @@ from diffusers import StableDiffusionPipeline
 
 pipe = StableDiffusionPipeline.from_pretrained("this folder")
 prompt = "a lake and mountains at sunset in autumn"
-picture = pipe(prompt, num_inference_steps=20, guidance_scale={guidance}).images[0]
+picture = pipe(prompt, num_inference_steps={steps}, guidance_scale={guidance}).images[0]
 ```
 
 ## Parameters

@@ -27,6 +27,7 @@ COMMANDS = {
     "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
     "distil": ("mcm_core.training.distil", "make a modulator that needs few steps from a trained one"),
     "train-base": ("mcm_core.mini.base", "train the embedded base itself"),
+    "train-preview-decoder": ("mcm_core.mini.preview_decoder", "train the small decoder of previews"),
     "train-segmenter": ("mcm_core.mini.segmenter_training", "train the network that judges pictures"),
     "doctor": ("mcm_core.doctor", "check that a model's files are whole and open"),
     "evaluate": ("mcm_core.evaluation.run", "measure control, quality and diversity"),
@@ -35,7 +36,7 @@ DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 
 def usage() -> str:
-    lines = [f"  {name:<17}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<23}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(
         ["usage: mcm COMMAND [options] | --version", "", *lines, "", "COMMAND --help tells more."]
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTokenizer
@@ -212,6 +212,9 @@ def test_from_an_empty_folder_to_a_stock_pipeline(
     assert pipeline.tokenizer.model_max_length == CONTEXT == 77
     picture = pipeline("a lake at dawn", num_inference_steps=2, output_type="np").images[0]
     assert picture.shape == (256, 256, 3)
+    decoder = ["--base", str(out / "base"), "--data", str(scenes), "--out", str(tmp_path / "decoder")]
+    assert command_line.main(["train-preview-decoder", *decoder, "--steps", "1", "--batch-size", "2"]) == 0
+    assert AutoencoderTiny.from_pretrained(tmp_path / "decoder").config.latent_channels == 4
     further = tmp_path / "further"
     assert train_base(scenes, further, "--init", str(out / "base"), "--steps", "1") == 0
     longer = StableDiffusionPipeline.from_pretrained(further / "base", torch_dtype=torch.float32)

@@ -29,18 +29,23 @@ Segmenter = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Drafts:
-    """What paints while the brush moves: a pipeline whose modulator was made for few steps."""
+    """What paints while the brush moves: a pipeline whose modulator was made for few steps.
+
+    `moving` and `resting` are its steps under the brush, and for the moment after it was lifted.
+    """
 
     pipeline: MCMPipeline
-    steps: int
+    moving: int
+    resting: int
 
-    def resolved(self, request: Request) -> Resolved:
+    def resolved(self, request: Request, moving: bool) -> Resolved:
         """The request as one draft.
 
         Raises:
             InputError: something is wrong with it.
         """
-        few = replace(request, steps=self.steps, guidance_scale=None, scheduler=None, previews=False)
+        steps = self.moving if moving else self.resting
+        few = replace(request, steps=steps, guidance_scale=None, scheduler=None, previews=False)
         one = replace(few, seeds=request.seeds[:1])
         return one.resolved(self.pipeline.base, self.pipeline.modulator)
 
@@ -176,7 +181,8 @@ def _drafts(model: Model, source: str) -> Drafts:
     pipeline, live = open_drafts(model.base, source)
     if _reads(pipeline) != _reads(model.pipeline):
         raise InputError(f"{source} reads other drawings than {model.name}: distil it from its modulator.")
-    return Drafts(pipeline, live.steps[min(1, len(live.steps) - 1)])
+    fewest, next_fewest, *_ = *live.steps, live.steps[-1]
+    return Drafts(pipeline, fewest, next_fewest)
 
 
 def _reads(pipeline: MCMPipeline) -> tuple[tuple[Modality, ...], tuple[LabelClass, ...]]:

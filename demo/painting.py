@@ -49,12 +49,19 @@ class Painting:
             run = Run(live=True, revision=revision(event))
             yield from self._run(request.session_hash, run, self._follow(values, run))
 
+    def brought(self, values: Values, request: gr.Request) -> Iterator[Updates]:
+        """The same after an example was brought onto the page."""
+        yield self._unchanged()
+        if values[self.page.live] is True and values[self.page.canvas].maps:
+            run = Run(live=True)
+            yield from self._run(request.session_hash, run, self._follow(values, run))
+
     def move(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """A draft while the brush moves, unless it comes after the end of its stroke."""
         yield self._unchanged()
         run = Run(live=True, revision=revision(event))
         if values[self.page.live] is True and not self.runs.is_late(request.session_hash, run):
-            yield from self._run(request.session_hash, run, self._draft(values, run))
+            yield from self._run(request.session_hash, run, self._draft(values, run, moving=True))
 
     def live_off(self, values: Values, request: gr.Request) -> Updates:
         """Stops a live run when the switch is off."""
@@ -103,18 +110,18 @@ class Painting:
 
     def _follow(self, values: Values, run: Run) -> Iterator[Updates]:
         has_drafts = self.models[values[self.page.model]].drafts is not None
-        yield from self._draft(values, run)
+        yield from self._draft(values, run, moving=False)
         if not run.cancel.wait(REST_S if has_drafts else LIVE_PAUSE_S):
             yield from self._paint(values, run)
 
-    def _draft(self, values: Values, run: Run) -> Iterator[Updates]:
+    def _draft(self, values: Values, run: Run, *, moving: bool) -> Iterator[Updates]:
         """Nothing where the model has no drafts."""
         page = self.page
         model = self.models[values[page.model]]
         if model.drafts is None:
             return
         asked = page.form.request(values, drawing(values, page, model), model, live=True)
-        job = Job(model.name, model.drafts.resolved(asked), drafts=True)
+        job = Job(model.name, model.drafts.resolved(asked, moving), drafts=True)
         for event, view in self._events(job, run):
             if view is None and not run.cancel.is_set():
                 yield {page.viewer: views.draft(run, event)}

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from mcm_core.drawing.conditions import Conditions, InputError
+from mcm_core.drawing.conditions import LABELS, Conditions, InputError
 from mcm_core.drawing.picture_files import to_rgb
 from mcm_core.drawing.uploads import Reading, fitted, from_map, from_upload
 from mcm_core.record import CHANGED, Record, open_recorded
@@ -50,6 +50,15 @@ class Restoring:
             example = fitting[chosen(event, len(fitting))]
             prompt = {self.page.form.prompt: example.prompt} if model.base.accepts_text else {}
             return {self.page.canvas: example.drawing(model.classes), **prompt}
+
+    def welcome(self, values: Values) -> Updates:
+        """Something to start from on a page that was opened anew, where its picture is there at once."""
+        model = self.models[values[self.page.model]]
+        fitting = [example for example in self.examples if example.fits(model.classes)]
+        if model.drafts is None or not fitting or LABELS not in fitting[0].conditions.maps:
+            return {self.page.canvas: gr.skip()}
+        prompt = {self.page.form.prompt: fitting[0].prompt} if model.base.accepts_text else {}
+        return {self.page.canvas: fitting[0].drawing(model.classes), **prompt}
 
     def choose_kept(self, values: Values, event: gr.EventData) -> Updates:
         """A picture of the gallery, and everything as it was for it."""

@@ -47,8 +47,9 @@ def build_ui(models: Models) -> gr.Blocks:
     ) as blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
-        _connect_painting(page, models, blocks)
-        _connect_restoring(page, Restoring(page, models, examples), blocks)
+        painting = Painting(page, models, Runs())
+        paints = _connect_painting(page, painting, models, blocks)
+        _connect_restoring(page, Restoring(page, models, examples), painting, paints, blocks)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
@@ -88,8 +89,8 @@ def _on_device(models: Models) -> dict[str, Any]:
     return {"concurrency_id": "model", "concurrency_limit": models.engine.max_waiting + 8}
 
 
-def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
-    painting = Painting(page, models, Runs())
+def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr.Blocks) -> dict[str, Any]:
+    """-> how the events that paint are connected."""
     inputs, form = page.inputs(), page.form
     outputs = [page.viewer, form.seed, page.gallery, page.gallery_box, page.visit]
     run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
@@ -112,16 +113,20 @@ def _connect_painting(page: Page, models: Models, blocks: gr.Blocks) -> None:
     page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)
     page.live.input(painting.live_off, **at_once)
     blocks.unload(painting.leave)
+    return run
 
 
-def _connect_restoring(page: Page, restoring: Restoring, blocks: gr.Blocks) -> None:
+def _connect_restoring(
+    page: Page, restoring: Restoring, painting: Painting, paints: dict[str, Any], blocks: gr.Blocks
+) -> None:
     form = page.form
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
     outputs = [*everything, page.kind, page.upload, page.visit, *boxes]
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
     page.model.input(restoring.choose_model, **event)
-    page.examples.choose(restoring.choose_example, **event)
+    page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
+    page.canvas.untouched(restoring.welcome, **event).then(painting.brought, **paints)
     page.gallery.choose(restoring.choose_kept, **event)
     page.upload.upload(restoring.upload, **event)
     page.canvas.dropped(restoring.drop, **event)

@@ -270,7 +270,7 @@ def lively(sd_folder: Path) -> Models:
     """The small model, with a modulator of few steps that follows the brush."""
     model = pages.tiny_model(sd_folder)
     few = tiny.build_modulator(model.base, live={"steps": [1, 2], "guidance_scale": 3.0, "grid": 32})
-    return Models([replace(model, drafts=Drafts(MCMPipeline(model.base, few, drafts=True), 2))])
+    return Models([replace(model, drafts=Drafts(MCMPipeline(model.base, few, drafts=True), 1, 2))])
 
 
 @pytest.fixture

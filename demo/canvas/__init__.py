@@ -23,8 +23,9 @@ class Canvas(Component):
     """A canvas to paint classes and draw a sketch.
 
     Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `moving`
-    (the brush is under way; with `sends_moves` alone), `generate` (Ctrl+Enter) and `dropped` (a picture file
-    was dropped: see `dropped_file`). Give `stroke` listeners `trigger_mode="always_last"`.
+    (the brush is under way; with `sends_moves` alone), `generate` (Ctrl+Enter), `dropped` (a picture file was
+    dropped: see `dropped_file`) and `untouched` (the page was opened, and there is nothing to go on with).
+    Give `stroke` listeners `trigger_mode="always_last"`.
 
     Args:
         classes: what can be painted. After `gr.update(classes=...)` the drawing keeps its classes by name.

@@ -195,6 +195,7 @@ class Canvas {
     this.settle();
     this.panel.say("");
     this.root.dataset.state = "ready";
+    if (!kept && !props.value && !location.search) this.gradio.trigger("untouched");
   }
 
   /** Takes over what Python changed. A drawing keeps its classes by name when the legend changes. */

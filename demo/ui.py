@@ -12,6 +12,7 @@ from mcm_core.request import random_seed
 from . import api
 from .component import READY
 from .delivery import Delivery
+from .errors import readable
 from .examples import read_examples
 from .form import chip_script, link_script
 from .models import Models
@@ -29,14 +30,21 @@ AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}
 
 
 class Blocks(gr.Blocks):
-    """Gradio refuses too few arguments; these blocks refuse too many, too."""
+    """Gradio answers null where an error is none of its own, and passes over arguments too many. Here every
+    error has words, too many are refused, and those missing at the end take their defaults, so that a program
+    may know fewer than there are."""
+
+    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+        with readable():
+            return await super().process_api(*args, **options)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        super().validate_inputs(block_fn, inputs)
         if len(inputs) > len(block_fn.inputs):
             raise gr.Error(
                 f"This takes {len(block_fn.inputs)} values, not {len(inputs)}.", print_exception=False
             )
+        inputs += [field.value for field in block_fn.inputs[len(inputs) :]]
+        super().validate_inputs(block_fn, inputs)
 
 
 def build_ui(models: Models) -> gr.Blocks:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import InputError
 from mcm_core.evaluation.overlap import confusions, iou
 from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_signed
@@ -50,6 +51,10 @@ class Renders:
     pictures: Tensor
     labels: Tensor
     attributes: dict[str, Tensor]
+
+    def to(self, device: torch.device) -> Renders:
+        moved = {name: each.to(device) for name, each in self.attributes.items()}
+        return Renders(self.pictures.to(device), self.labels.to(device), moved)
 
     def __getitem__(self, rows: Tensor | slice) -> Renders:
         return Renders(
@@ -174,6 +179,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--device", help="cuda, mps or cpu (default: the best that is here)")
     options = parser.parse_args(argv)
     if min(options.pictures, options.steps, options.batch_size) < 1:
         parser.error("--pictures, --steps and --batch-size must be at least 1")
@@ -182,7 +188,8 @@ def main(argv: Sequence[str]) -> int:
     if len(renders.pictures) <= held_out:
         raise InputError(f"{options.data} holds too few renders: render at least a thousand.")
     checkpoints = options.out / "checkpoints"
-    network = train(renders[held_out:], checkpoints, options.steps, options.batch_size, options.lr)
+    trained = renders[held_out:].to(choose_device(options.device))
+    network = train(trained, checkpoints, options.steps, options.batch_size, options.lr)
     save(network, options.out)
     told = figures(load(options.out), renders[:held_out])
     (options.out / "figures.json").write_text(json.dumps({"held out renders": held_out, **told}, indent=1))

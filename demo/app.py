@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         server_port=options.port,
         prevent_thread_lock=True,
         quiet=True,
-        **launch_options(delivery),
+        **launch_options(delivery, [*options.allow_host, options.host or ""], options.auth),
     )
     print(f"The page is at {address}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
@@ -90,7 +90,29 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument(
+        "--allow-host",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="names under which the page may be called, besides addresses and localhost",
+    )
+    parser.add_argument(
+        "--auth",
+        nargs="+",
+        default=[],
+        type=_person,
+        metavar="NAME:PASSWORD",
+        help="who may come in (default: everybody)",
+    )
+    parser.add_argument(
         "--max-waiting", type=int, default=16, help="requests in line before more are refused"
     )
     parser.add_argument("--deadline", type=float, default=300.0, help="seconds that one request may run")
     return parser.parse_args(arguments)
+
+
+def _person(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not (name and colon and password):
+        raise argparse.ArgumentTypeError("say NAME:PASSWORD")
+    return name, password

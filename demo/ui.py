@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from .delivery import Delivery
 from .errors import readable
 from .examples import read_examples
 from .form import chip_script, link_script
+from .guard import Guard
 from .models import Models
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
@@ -61,11 +63,15 @@ def build_ui(models: Models) -> gr.Blocks:
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
-def launch_options(delivery: Delivery | None = None) -> dict[str, Any]:
+def launch_options(
+    delivery: Delivery | None = None, hosts: Sequence[str] = (), auth: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
     """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
 
     Args:
         delivery: counts the streams of events; the caller may want to look at it.
+        hosts: names of the page besides addresses and localhost, see `guard.Guard`.
+        auth: who may come in, as name and password; nobody listed means everybody.
     """
     return {
         "theme": theme(),
@@ -82,12 +88,17 @@ def launch_options(delivery: Delivery | None = None) -> dict[str, Any]:
             "openapi_url": None,
             "docs_url": None,
             "redoc_url": None,
-            "middleware": [Middleware(Unserved), Middleware(delivery or Delivery())],
+            "middleware": [
+                Middleware(Guard, hosts=tuple(hosts)),
+                Middleware(Unserved),
+                Middleware(delivery or Delivery()),
+            ],
         },
         "max_file_size": "20mb",
         "max_threads": 80,
         "state_session_capacity": 100,
         "show_error": False,
+        "auth": list(auth) or None,
     }
 
 

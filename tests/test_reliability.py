@@ -19,6 +19,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import numpy as np
 import psutil
@@ -30,12 +31,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demo.delivery import Delivery
+from demo.guard import Guard
 from demo.models import Models
 from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.record import read_png
 from tests import pages, tiny
-from tests.pages import PATIENCE_S, Paced, canvas_value, connected, halves, paced, until
+from tests.pages import PATIENCE_S, Paced, canvas_value, connected, halves, paced, page, until
 
 ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
@@ -422,6 +424,83 @@ def test_other_origins_are_turned_away(url: str) -> None:
     evil = {"Origin": "http://evil.example"}
     answer = http.get(f"{url}/config", headers=evil)
     assert answer.headers.get("access-control-allow-origin") not in ("*", "http://evil.example")
+
+
+def test_what_another_page_sends_is_turned_away(url: str, pipeline: Paced) -> None:
+    address = f"{url}/gradio_api/call/generate"
+    for origin in ("http://evil.example", "null", url.replace("http", "https") + "1"):
+        answer = http.post(address, json={"data": values()}, headers={"Origin": origin})
+        assert answer.status_code == 403, origin
+    assert pipeline.begun == []
+    assert http.post(address, json={"data": values()}, headers={"Origin": url}).status_code == 200
+
+
+def test_a_name_that_is_not_the_pages_own_is_turned_away(url: str) -> None:
+    """A foreign name that leads to this machine would make a foreign page one of the same origin."""
+    port = url.rsplit(":", 1)[1]
+    answer = http.get(url, headers={"Host": f"evil.example:{port}"})
+    assert answer.status_code == 421
+    assert "--allow-host evil.example" in answer.text
+    for name in ("localhost", "127.0.0.1", "[::1]", "192.168.0.7"):
+        assert http.get(url, headers={"Host": f"{name}:{port}"}).status_code == 200, name
+
+
+def asked(guard: Guard, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[bytes, bytes]]:
+    """Status and headers of a request to a guarded application that reads the body and says yes."""
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    pairs = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()]
+    method = "POST" if body else "GET"
+    scope = {"type": "http", "method": method, "path": path, "headers": pairs, "client": ("10.0.0.1", 1)}
+    anyio.run(guard, scope, receive, send)
+    return told[0]["status"], dict(told[0]["headers"])
+
+
+async def agreeable(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+def test_names_that_were_allowed_and_a_spaces_own_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked(Guard(agreeable, ["mcm.example"]), "/", host="MCM.example:7860")[0] == 200
+    monkeypatch.setenv("SPACE_HOST", "somebody-mcm.hf.space")
+    assert asked(Guard(agreeable), "/", host="somebody-mcm.hf.space")[0] == 200
+    assert asked(Guard(agreeable), "/", host="mcm.example")[0] == 421
+
+
+def test_uploads_of_an_address_end_at_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.guard.UPLOADS_AT_MOST", 25)
+    guard = Guard(agreeable)
+    statuses = [asked(guard, "/gradio_api/upload", b"0123456789")[0] for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
+    assert asked(guard, "/gradio_api/queue/join", b"0123456789")[0] == 200
+    monkeypatch.setattr("demo.guard.HOUR_S", -1.0)  # an hour later
+    assert asked(guard, "/gradio_api/upload", b"0123456789")[0] == 200
+
+
+def test_every_answer_says_what_may_be_loaded_and_who_may_frame_it(url: str) -> None:
+    for path in ("", "/config", "/theme.css"):
+        headers = http.get(url + path).headers
+        assert "frame-ancestors 'self' https://huggingface.co" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_only_who_is_listed_comes_in(models: Models) -> None:
+    with page(models, auth=[("ada", "secret")]) as served:
+        address = served.rstrip("/")
+        assert http.post(f"{address}/gradio_api/call/generate", json={"data": values()}).status_code == 401
+        wrong = {"username": "ada", "password": "guess"}
+        assert http.post(f"{address}/login", data=wrong).status_code == 400
+        with httpx.Client(timeout=60) as ada:
+            assert ada.post(f"{address}/login", data={**wrong, "password": "secret"}).status_code == 200
+            answer = ada.post(f"{address}/gradio_api/call/generate", json={"data": values()})
+            assert answer.status_code == 200
 
 
 def test_uploaded_markup_comes_back_as_a_download(url: str) -> None:

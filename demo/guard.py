@@ -1,0 +1,126 @@
+"""Who may speak to the page, under which name, and how much may be uploaded, before Gradio sees any of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+
+from .asking import SPACE
+
+UPLOADS_AT_MOST = 512 * 2**20
+"""Bytes of uploads in an hour from one address. Behind the proxy of a Space all come from one."""
+HOUR_S = 3600.0
+FRAMES = "'self' https://huggingface.co https://*.hf.space"
+POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        # Gradio makes functions of its components' scripts, and sizes its frame on a Space by one from there.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' https://cdnjs.cloudflare.com",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "media-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "connect-src 'self'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        f"frame-ancestors {FRAMES}",
+    ]
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+
+
+class Guard:
+    """ASGI middleware. Addresses and `localhost` are names of the page that no stranger can give to another
+    machine; other host names must be in `hosts`, or be the Space's (else a foreign page could reach a page on
+    the reader's own machine by a name of its own: DNS rebinding). What changes something must come from the
+    page itself.
+    """
+
+    def __init__(self, app: Any, hosts: Sequence[str] = ()) -> None:
+        self.app = app
+        self.hosts = {host.lower() for host in (*hosts, os.environ.get(SPACE, "")) if host}
+        self._uploads: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            status, text = refusal
+            return await PlainTextResponse(text, status_code=status)(scope, receive, send)
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, self._counted(scope, receive), with_headers)
+
+    def _refusal(self, scope: Any) -> tuple[int, str] | None:
+        """Status and text, where a request may not pass."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname or ""
+        if not self._is_ours(name):
+            return (
+                421,
+                f"This page does not go by the name {name!r:.80}: start it with --allow-host {name:.80}",
+            )
+        origin = headers.get("origin")
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and origin is not None:
+            theirs = urlsplit(origin)
+            if theirs.netloc.lower() != host.lower() and (theirs.hostname or "") not in self.hosts:
+                return 403, "This comes from another page: open this one and try again there."
+        if _uploads(scope) and self._spent(_address(scope)) >= UPLOADS_AT_MOST:
+            return 429, "Too much was uploaded in the last hour: try again later."
+        return None
+
+    def _is_ours(self, name: str) -> bool:
+        if name in self.hosts or name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            return bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
+
+    def _spent(self, address: str) -> int:
+        uploads, since = self._uploads[address], time.monotonic() - HOUR_S
+        while uploads and uploads[0][0] < since:
+            uploads.popleft()
+        return sum(size for _, size in uploads)
+
+    def _counted(self, scope: Any, receive: Any) -> Any:
+        """`receive`, which counts the bytes of an upload."""
+        if not _uploads(scope):
+            return receive
+
+        async def counted() -> Any:
+            message = await receive()
+            self._uploads[_address(scope)].append((time.monotonic(), len(message.get("body", b""))))
+            return message
+
+        return counted
+
+
+def _uploads(scope: Any) -> bool:
+    return scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/upload")
+
+
+def _address(scope: Any) -> str:
+    return scope["client"][0] if scope.get("client") else ""

@@ -22,7 +22,6 @@ def main(arguments: Sequence[str]) -> int:
     """Load the models once, build the page and serve it; 0 when it has ended. Errors are `InputError`."""
     options = parse(arguments)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # advice for developers, not for people
     with contextlib.suppress(ImportError):  # on ZeroGPU, before anything touches CUDA
         import spaces  # noqa: F401
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. Errors ar
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, argv: Sequence[str]) -> int:
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # advice for developers, not for people
     from mcm_core.drawing.conditions import InputError
     from mcm_core.engine import EngineError
     from mcm_core.training import TrainingError

@@ -351,7 +351,7 @@ def test_a_full_disk_is_told_and_keeps_the_last_checkpoint(
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--lr", "1e-4"], "lr = 0.0005, not 0.0001"),
+        (["--lr", "1e-4"], "lr = 0.002, not 0.0001"),
         (["--weighting", "v"], "weighting = uniform, not v"),
         (["--seed", "1"], "seed = 0, not 1"),
     ],

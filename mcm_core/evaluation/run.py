@@ -157,9 +157,7 @@ def parser() -> argparse.ArgumentParser:
         "--modulator", help="its folder or hub id (default: the shipped one, on the shipped base)"
     )
     one.add_argument("--segmenter", help="a folder written by train-segmenter (default: the shipped one)")
-    one.add_argument(
-        "--out", type=Path, required=True, help="the folder for the table, the sheets and all pictures"
-    )
+    one.add_argument("--out", type=Path, help="the folder for the table, the sheets and all pictures")
     one.add_argument(
         "--count", type=int, help=f"held-out scenes (default: {COUNT}; {QUICK_COUNT} with --quick)"
     )
@@ -181,6 +179,8 @@ def main(argv: Sequence[str]) -> int:
     if options.list:
         print("\n".join(f"{case.group:<10} {case.name}" for case in cases))
         return 0
+    if options.out is None:
+        raise InputError("Say with --out where table, sheets and pictures go.")
     evaluation = _opened(options)
     modulator = evaluation.studio.pipeline.modulator
     assert modulator is not None

@@ -46,6 +46,7 @@ class DistilOptions(Options):
     steps: int = 4000
     batch_size: int = 16
     lr: float = 1e-3
+    optimiser: str = "adamw"
     warmup: int = 50
     ema: float = 0.995
     keep_all: float = 0.4

@@ -13,10 +13,10 @@ class Rates:
     dropped by itself, but at least one kept in this last case. `text` is classifier-free guidance's dropout.
     """
 
-    keep_all: float = 0.1
-    drop_all: float = 0.1
+    keep_all: float = 0.3
+    drop_all: float = 0.02
     drop_each: float = 0.5
-    text: float = 0.1
+    text: float = 0.05
     void: float = 0.3
     freehand: float = 0.5
     flip: float = 0.5

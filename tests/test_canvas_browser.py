@@ -19,7 +19,7 @@ from demo.component import READY
 from demo.theme import PALETTE
 from mcm_core.drawing.canvas_value import to_canvas
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass
-from tests.browser import Drawer, colors_of, served, wait_until
+from tests.browser import IS_OPEN, Drawer, colors_of, served, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
@@ -90,8 +90,11 @@ def url(running: tuple[Harness, str]) -> str:
 
 
 @pytest.fixture
-def drawer(harness: Harness, url: str, open_page: Callable[..., Page]) -> Drawer:
-    return Drawer(open_page(url))
+def drawer(harness: Harness, url: str, open_page: Callable[..., Page]) -> Iterator[Drawer]:
+    """All that it sends has been answered in the end: what came later would be counted for the next one."""
+    drawer = Drawer(open_page(url))
+    yield drawer
+    wait_until(drawer.page, lambda: not drawer.page.evaluate(IS_OPEN))
 
 
 def in_python(drawer: Drawer, harness: Harness) -> tuple[np.ndarray, np.ndarray]:

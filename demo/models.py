@@ -167,7 +167,10 @@ def open_models(
         InputError: from `open_all`; the modulator for drafts does not fit, or reads other drawings.
     """
     first, *others = (_model(pipeline) for pipeline in open_all(bases, modulators, **options))
-    drafts = live_modulator or (None if bases or modulators is not None else shipped_live())
+    shipped_too = (
+        not bases and modulators is None and not _on_zero_gpu()
+    )  # there, a GPU is lent for each draft
+    drafts = live_modulator or (shipped_live() if shipped_too else None)
     if drafts:
         first = replace(first, drafts=_drafts(first, drafts))
     if segmenter or not bases:
@@ -197,6 +200,11 @@ def _model(pipeline: MCMPipeline) -> Model:
 
 # -- Hugging Face ZeroGPU ----------------------------------------------------------------------------------
 
+
+def _on_zero_gpu() -> bool:
+    return bool(os.environ.get("SPACES_ZERO_GPU"))
+
+
 Generate = Callable[..., "Iterator[Event]"]
 
 
@@ -206,7 +214,7 @@ def _with_zero_gpu(generate: Callable[..., Iterator[Event]]) -> Generate:
     What crosses the border is pickled: job and events are arrays, numbers and text. A `threading.Event`
     cannot cross: this side looks at it between the steps.
     """
-    if not os.environ.get("SPACES_ZERO_GPU"):
+    if not _on_zero_gpu():
         return generate
     import spaces
 

@@ -45,8 +45,9 @@ class Painting:
         """The same after any change while the switch is on: a draft at once, where there are such, and the
         picture when the hand rests."""
         yield self._unchanged()
-        if values[self.page.live] is True:
-            run = Run(live=True, revision=revision(event))
+        run = Run(live=True, revision=revision(event))
+        is_late = run.revision > 0 and self.runs.is_late(request.session_hash, run)
+        if values[self.page.live] is True and not is_late:
             yield from self._run(request.session_hash, run, self._follow(values, run))
 
     def brought(self, values: Values, request: gr.Request) -> Iterator[Updates]:

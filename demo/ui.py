@@ -119,9 +119,7 @@ def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr
     changes = (
         page.canvas.stroke,
         page.live.input,
-        form.prompt.input,
         form.styles.input,
-        form.negative_prompt.input,
         form.seed.input,
         *(strength.release for strength in form.strengths.values()),
     )

@@ -309,15 +309,6 @@ def test_drafts_follow_the_brush_and_the_picture_comes_when_the_hand_rests(
     assert visitor.in_viewer("img.whole").count() == 1
 
 
-def test_words_are_followed_like_strokes(drafting: Visitor, tmp_path: Path) -> None:
-    drafting.page.locator("#prompt textarea").press_sequentially("a lake at night")
-
-    def painted() -> bool:
-        return request_of(drafting.finished(), tmp_path).prompt == "a lake at night"
-
-    wait_until(drafting.page, painted)  # whoever types slowly sees pictures of half the words before
-
-
 # -- compare, what it did, how it followed -----------------------------------------------------------------
 
 

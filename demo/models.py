@@ -167,10 +167,8 @@ def open_models(
         InputError: from `open_all`; the modulator for drafts does not fit, or reads other drawings.
     """
     first, *others = (_model(pipeline) for pipeline in open_all(bases, modulators, **options))
-    shipped_too = (
-        not bases and modulators is None and not _on_zero_gpu()
-    )  # there, a GPU is lent for each draft
-    drafts = live_modulator or (shipped_live() if shipped_too else None)
+    is_shipped, lends = not bases and modulators is None, _on_zero_gpu()  # a GPU would be lent for each draft
+    drafts = live_modulator or (shipped_live() if is_shipped and not lends else None)
     if drafts:
         first = replace(first, drafts=_drafts(first, drafts))
     if segmenter or not bases:

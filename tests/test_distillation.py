@@ -23,7 +23,7 @@ from mcm_core.training.conditioned import Conditioned
 from mcm_core.training.consistency import Distillation, ddim, grid_timesteps, pseudo_huber
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job
-from mcm_core.training.modulator import begin, make_frozen, start
+from mcm_core.training.modulator import begin, fit_job, make_frozen, start
 from mcm_core.training.stopping import Stop
 from tests import tiny
 from tests.pairs import build_pairs
@@ -155,9 +155,9 @@ def test_it_learns_and_the_base_and_the_teacher_stay_as_they_were(argv: list[str
     job = begin(options)
     teacher = command.open_teacher(job)
     training = start(job, command.make_student(job, options.live), target_ema=0.95)
-    frozen = make_frozen(job)
+    frozen, objective = make_frozen(job), command.distillation(training, teacher)
     with Stop() as stop:
-        objective = command.distil_fit(job, training, frozen, teacher, stop)
+        fit_job(job, training, frozen, objective, stop)
     plan = Plan(job.trained, 12, job.layout.modalities, job.layout.size, seed=1)
     with torch.no_grad():
         told = objective(Conditioned(training.average), frozen, Batches(job.pairs, plan)[0], "fp32")

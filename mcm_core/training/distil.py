@@ -16,9 +16,8 @@ from mcm_core.modulator import Modulator
 from mcm_core.schedule import SMALLEST_ALPHA
 from mcm_core.training.consistency import Distillation, grid_timesteps
 from mcm_core.training.fit import Training
-from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, summary
-from mcm_core.training.modulator import begin, fit_job, run, start, told
+from mcm_core.training.modulator import begin, run, start, told
 from mcm_core.training.options import (
     FREE_ON_RESUME,
     Options,
@@ -31,7 +30,6 @@ from mcm_core.training.options import (
     set_defaults,
     values_of,
 )
-from mcm_core.training.stopping import Stop
 
 
 @dataclass(frozen=True)
@@ -122,20 +120,6 @@ def distillation(training: Training[Modulator], teacher: Modulator) -> Distillat
     if live is None or target is None:
         raise ValueError("a distillation needs a student from make_student and a target_ema")
     return Distillation(teacher.eval(), target, live.guidance_scale, live.grid)
-
-
-def distil_fit(
-    job: Job, training: Training[Modulator], frozen: Frozen, teacher: Modulator, stop: Stop
-) -> Distillation:
-    """Distil to the last step of `job.options.steps`, or until `stop` is asked for; -> the objective.
-
-    Args:
-        training: `modulator.start(job, student, target_ema=0.95)` of a student from `make_student`.
-        teacher: on the base's device, like everything else here.
-    """
-    objective = distillation(training, teacher)
-    fit_job(job, training, frozen, objective, stop)
-    return objective
 
 
 def parse(argv: Sequence[str]) -> DistilOptions:

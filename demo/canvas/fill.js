@@ -3,7 +3,8 @@
 import { union } from "./raster.js";
 
 const REACH = 2; // a gap of up to twice as many pixels is closed
-const UNDER = 2; // so far a fill goes on under the strokes that bound it
+const UNDER = 3; // so far a fill goes on under the strokes that bound it
+const SEARCH = 8; // so far from the press a region is looked for
 const DISC = [];
 for (let y = -REACH; y <= REACH; y++) {
   for (let x = -REACH; x <= REACH; x++) if (x * x + y * y <= REACH * REACH + 1) DISC.push([x, y]);
@@ -51,6 +52,25 @@ function spread(grid, start, isOpen, seen) {
   return found;
 }
 
+/** The nearest pixel that is `wanted`, so many steps away at most over pixels where mayPass(pixel); null is none. */
+function nearest(grid, pixel, wanted, steps, mayPass) {
+  const seen = new Set([pixel]);
+  let rim = [pixel];
+  for (let step = 0; step <= steps; step++) {
+    const next = [];
+    for (const place of rim) {
+      if (wanted[place]) return place;
+      around(grid, place, SIDES, (near) => {
+        if (seen.has(near) || !mayPass(near)) return;
+        seen.add(near);
+        next.push(near);
+      });
+    }
+    rim = next;
+  }
+  return null;
+}
+
 /** 1 for the places where a ball of radius REACH lies wholly on open ground, as at the walls and at the edge it does not. */
 function roomForBall(grid, open) {
   const { width, height } = grid;
@@ -74,8 +94,7 @@ function indicesOf(marks) {
 function rolled(grid, start, open) {
   const room = roomForBall(grid, open);
   const covered = new Uint8Array(open.length);
-  let first = null;
-  around(grid, start, DISC, (near) => (first = room[near] && (first === null || near === start) ? near : first));
+  const first = nearest(grid, start, room, 2 * REACH, (pixel) => open[pixel]);
   if (first === null) return { room, pixels: [] };
   for (const centre of spread(grid, first, (pixel) => room[pixel], new Uint8Array(open.length))) {
     if (touches(grid, centre, room, 0)) around(grid, centre, DISC, (pixel) => (covered[pixel] = 1));
@@ -123,21 +142,6 @@ function beneath(grid, pixels, isStroke) {
   return [...seen];
 }
 
-/** The place nearest to `pixel` that is open, some pixels away at most: a hand that meant the region met its outline. */
-function nearestOpen(grid, pixel, open) {
-  const seen = new Set([pixel]);
-  let rim = [pixel];
-  for (let step = 0; step < 8 && rim.length; step++) {
-    const next = [];
-    for (const place of rim) {
-      if (open[place]) return place;
-      around(grid, place, SIDES, (near) => seen.has(near) || (seen.add(near), next.push(near)));
-    }
-    rim = next;
-  }
-  return null;
-}
-
 /**
  * The region around a point becomes `id`. Walls are other labels and the pixels of `sketch`, a grid of the same size;
  * gaps of up to 4 pixels in them are closed.
@@ -149,7 +153,7 @@ export function fillRegion(grid, at, id, sketch) {
   const old = data[pressed];
   if (old === id) return null;
   const open = data.map((label, pixel) => (label === old && !sketch.data[pixel] ? 1 : 0));
-  const start = nearestOpen(grid, pressed, open);
+  const start = nearest(grid, pressed, open, SEARCH, () => true); // the hand may have met the outline
   if (start === null) return null;
   const isStroke = (pixel) => sketch.data[pixel] > 0 && data[pixel] === old;
   let rect = null;

@@ -124,7 +124,10 @@ class Drawer:
         pixel of the drawing."""
         pixels = self.page.locator(f".mcm-canvas canvas.{layer}").evaluate(
             """(canvas, [width, height]) => {
-                const shown = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+                const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+                const context = copy.getContext("2d", { willReadFrequently: true });
+                context.drawImage(canvas, 0, 0);
+                const shown = context.getImageData(0, 0, canvas.width, canvas.height).data;
                 const scale = canvas.width / width;
                 const middle = (at) => Math.floor((at + 0.5) * scale);
                 const found = [];

@@ -136,7 +136,6 @@ export const WHOLE_VIEW = {
   name: "Zoom to 100%",
   keys: "Z",
   run: (editor) => editor.look((view) => view.reset()),
-  isPossible: (editor) => editor.view.isZoomed,
 };
 
 /** @type {Action[]} */

@@ -26,7 +26,6 @@ class Fingers {
   }
 
   move(id, place) {
-    if (!this.places.has(id)) return;
     const before = this.pinch && this.span;
     this.places.set(id, place);
     if (!this.pinch) return;
@@ -109,7 +108,7 @@ export function listenToPointers(stage, editor, hover) {
 
   stage.root.addEventListener("pointermove", (event) => {
     hover(event.pointerType === "touch" ? null : stage.pointAt(event));
-    fingers.move(event.pointerId, stage.placeOf(event));
+    if (fingers.places.has(event.pointerId)) fingers.move(event.pointerId, stage.placeOf(event));
     if (event.pointerId !== active?.id) return;
     if (event.pointerType === "pen") penSeen = event.timeStamp;
     const moves = event.getCoalescedEvents();

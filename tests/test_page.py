@@ -285,12 +285,12 @@ def fields(models: Models) -> form.Form:
 
 
 def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
-    query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "new_seed": "false",
+    query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "locked": "false",
              "seed": "99", "scheduler": "euler", "strength.sketch": "0.5", "utm": "x"}  # fmt: skip
     names = {field: name for name, field in fields.by_name().items()}
     updates = form.from_link(fields, query)
     assert {names[field]: value for field, value in updates.items()} == {
-        "prompt": "a lake & <b>hills</b>", "styles": ["Night", "Oil"], "steps": 12, "new_seed": False,
+        "prompt": "a lake & <b>hills</b>", "styles": ["Night", "Oil"], "steps": 12, "locked": False,
         "seed": 99, "scheduler": "euler", "strength.sketch": 0.5,
     }  # fmt: skip
 
@@ -324,7 +324,7 @@ def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
 ) -> None:
     values = {
         **fields.restored(models.default.resolved(Request(steps=30, seeds=(4, 5)))),
-        fields.new_seed: True,
+        fields.locked: True,
     }
     request = fields.request(values, Conditions(), models.default, live=True)
     assert (request.steps, request.seeds) == (form.LIVE_STEPS, (4,))

@@ -259,6 +259,7 @@ def seed_fields() -> dict[str, Any]:
         minimum=0,
         maximum=MAX_SEED,
         placeholder="any seed",
+        min_width=84,
         elem_id="seed",
         **bare,
     )

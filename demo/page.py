@@ -121,11 +121,12 @@ def _ask(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
             live = gr.Checkbox(model.drafts is not None, label="Live", elem_id="live", container=False)
             with gr.Row(elem_id="seeds"):
                 seeds = seed_fields()
-                dice = gr.Button("⚄", elem_id="dice", elem_classes="quiet", size="sm")
+                dice = gr.Button("Roll the dice", elem_id="dice", elem_classes="quiet", size="sm")
             go = gr.Button("Generate", variant="primary", elem_id="go")
             stop = gr.Button("Stop", variant="stop", elem_id="stop")
-        styles = style_field(model)
-        words = Words(FIELDS, PROMPT, ["#go", "#dice"], value=read("", model.base), elem_id="words")
+        with gr.Row(elem_id="under"):
+            styles = style_field(model)
+            words = Words(FIELDS, PROMPT, ["#go", "#dice"], value=read("", model.base), elem_id="words")
     fields = {"prompt": prompt, "styles": styles, **seeds}
     return fields, {"go": go, "stop": stop, "live": live, "dice": dice, "words": words}
 

@@ -15,6 +15,7 @@ from .errors import readable
 from .examples import read_examples
 from .form import chip_script, styled, word_script
 from .guard import Guard
+from .introduced import TITLE, Introduced
 from .memory import link_script, remember_script
 from .models import Models
 from .opening import Opening
@@ -55,7 +56,7 @@ def build_ui(models: Models) -> gr.Blocks:
     """The page for these models; nothing is launched."""
     examples = read_examples()
     with Blocks(
-        title="MCM: draw it", analytics_enabled=False, delete_cache=(1800, 12 * 3600), fill_width=True
+        title=TITLE, analytics_enabled=False, delete_cache=(1800, 12 * 3600), fill_width=True
     ) as blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
@@ -96,6 +97,7 @@ def launch_options(
             "middleware": [
                 Middleware(Guard, hosts=tuple(hosts)),
                 Middleware(Unserved),
+                Middleware(Introduced),
                 Middleware(delivery or Delivery()),
             ],
         },

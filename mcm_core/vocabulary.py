@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mcm_core.base import Base
 
 FILE = "vocabulary.json"
-WORD = re.compile(r"[^\W\d_][^\W_]*(?:['’][^\W_]+)*")
-"""A word begins with a letter: the numbers of weights like "(lake:1.3)" are none."""
+WORD = re.compile(r"[^\W_]*[^\W\d_][^\W_]*(?:['’][^\W_]+)*")
+"""A word has a letter: the numbers of weights like "(lake:1.3)" are none."""
 
 Vocabulary = Mapping[str, tuple[str, ...]]
 """Words and phrases by the name of their group."""

@@ -322,13 +322,17 @@ def test_a_request_comes_back_from_the_fields_that_it_filled(fields: form.Form, 
 def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
     fields: form.Form, models: Models
 ) -> None:
-    values = {
-        **fields.restored(models.default.resolved(Request(steps=30, seeds=(4, 5)))),
-        fields.locked: True,
-    }
+    values = fields.restored(models.default.resolved(Request(steps=30, seeds=(4, 5))))
     request = fields.request(values, Conditions(), models.default, live=True)
     assert (request.steps, request.seeds) == (form.LIVE_STEPS, (4,))
-    assert fields.request(values, Conditions(), models.default).seeds != (4, 5)
+    assert fields.request(values, Conditions(), models.default).seeds == (4, 5)
+
+
+def test_an_empty_seed_is_a_random_one(fields: form.Form, models: Models) -> None:
+    values = {**fields.restored(models.default.resolved(Request(seeds=(4,)))), fields.seed: None}
+    drawn = {fields.request(values, Conditions(), models.default).seeds for _ in range(8)}
+    assert len(drawn) > 1
+    assert all(0 <= first <= MAX_SEED for (first,) in drawn)
 
 
 def test_a_modulator_of_few_steps_is_asked_for_what_it_can_do(fields: form.Form, models: Models) -> None:

@@ -16,7 +16,7 @@ class Words {
     this.props = props;
     this.changed = changed;
     this.groups = null;
-    this.told = make("span", { role: "status", "aria-live": "polite" });
+    this.told = make("span", { class: "told", role: "status", "aria-live": "polite" });
     this.list = make("div", { class: "groups" });
     this.known = make("details", { class: "known", hidden: "" }, make("summary", {}, "Words it knows"), this.list);
     root.replaceChildren(this.told, this.known);
@@ -31,6 +31,8 @@ class Words {
     document.addEventListener("mcm-changed", () => this.wait(0));
     const sent = ({ target }) => target.closest?.(at_once.join()) && clearTimeout(this.timer);
     document.addEventListener("click", sent, true);
+    document.addEventListener("pointerdown", ({ target }) => !this.known.contains(target) && (this.known.open = false));
+    this.known.addEventListener("keydown", ({ key }) => key === "Escape" && (this.known.open = false));
     const isSubmit = (event) => event.key === "Enter" && !event.shiftKey && event.target.matches?.(this.props.prompt);
     document.addEventListener("keydown", (event) => isSubmit(event) && clearTimeout(this.timer), true);
   }
@@ -44,6 +46,7 @@ class Words {
     const { unknown = [], cut = [], vocabulary = null } = this.props.value || {};
     const parts = [marked("Not read:", unknown), marked("Too long, cut off:", cut)];
     this.told.replaceChildren(...parts.filter(Boolean));
+    this.told.title = this.told.textContent;
     this.known.hidden = !vocabulary;
     const groups = JSON.stringify(vocabulary);
     if (groups === this.groups) return;

@@ -284,7 +284,7 @@ def word_script() -> str:
     """JavaScript (chips, prompt) -> chips: words typed after a chip of their group switch it off."""
     return """(chips, prompt) => {
         const said = Object.entries(GROUPS).filter(([words]) => new RegExp(words, "i").test(prompt));
-        return chips.filter((chip) => !said.some(([, group]) => group.includes(chip)));
+        return [chips.filter((chip) => !said.some(([, group]) => group.includes(chip)))];
     }""".replace("GROUPS", json.dumps(GROUPS))
 
 

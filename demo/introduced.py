@@ -8,9 +8,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 
 TITLE = "MCM: draw it"
-DESCRIPTION = (
-    "Draw it, and a frozen diffusion model paints it: the picture follows the drawing and the words."
-)
+DESCRIPTION = "Draw it, and a frozen diffusion model paints it: the picture follows drawing and words."
 TAGS = "".join(
     f'<meta {kind}="{name}" content="{content}" />'
     for kind, name, content in (

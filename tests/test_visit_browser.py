@@ -1,4 +1,4 @@
-"""A visit over time, in a real browser: words, seeds, what outlives a reload, links, what is said of old pictures."""
+"""A visit over time, in a real browser: words, seeds, reloads, links, and what is said of old pictures."""
 
 from __future__ import annotations
 
@@ -96,9 +96,8 @@ def test_words_repaint_however_they_come(visit: Callable[..., Visitor], pipeline
     if how == "typed":
         field.press_sequentially("hills at night")
     elif how == "pasted":
-        field.evaluate(
-            "(field) => { field.focus(); document.execCommand('insertText', false, 'hills at night'); }"
-        )
+        field.focus()
+        visitor.page.evaluate("document.execCommand('insertText', false, 'hills at night')")
     else:
         field.evaluate("(field) => { field.value = 'hills at night'; field.dispatchEvent(new Event('input', "
                        "{ bubbles: true })); }")  # fmt: skip
@@ -279,9 +278,7 @@ def test_each_tab_has_its_own_and_a_new_one_begins_with_a_copy(
     visitor = visit()
     paint_sky_and_water(visitor)
     visitor.page.locator(PROMPT).fill("a lake")
-    wait_until(
-        visitor.page, lambda: (kept(visitor, "visit") or {}).get("fields", {}).get("prompt") == "a lake"
-    )
+    wait_until(visitor.page, lambda: kept_prompt(visitor) == "a lake")
     drawn = drawing(visitor)
     page = visitor.page.context.new_page()
     page.goto(url)
@@ -291,11 +288,15 @@ def test_each_tab_has_its_own_and_a_new_one_begins_with_a_copy(
     with other.answered():
         other.button("Clear all").click()
     other.page.locator(PROMPT).fill("hills")
-    wait_until(other.page, lambda: (kept(other, "visit") or {}).get("fields", {}).get("prompt") == "hills")
+    wait_until(other.page, lambda: kept_prompt(other) == "hills")
     visitor = reloaded(visitor)
     assert prompt(visitor) == "a lake"
     assert drawing(visitor) == drawn
     assert prompt(reloaded(other)) == "hills"
+
+
+def kept_prompt(visitor: Visitor) -> str | None:
+    return (kept(visitor, "visit") or {}).get("fields", {}).get("prompt")
 
 
 def drawing(visitor: Visitor) -> tuple[str, str]:
@@ -356,9 +357,7 @@ def test_a_link_that_was_opened_does_not_undo_what_came_after(visit: Callable[..
     visitor.finished()
     assert prompt(visitor) == "a lake"
     visitor.page.locator(PROMPT).fill("hills")
-    wait_until(
-        visitor.page, lambda: (kept(visitor, "visit") or {}).get("fields", {}).get("prompt") == "hills"
-    )
+    wait_until(visitor.page, lambda: kept_prompt(visitor) == "hills")
     assert prompt(reloaded(visitor)) == "hills"
 
 

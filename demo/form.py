@@ -44,21 +44,23 @@ STYLES = {
     "Mist": "{} in the mist",
 }
 """Chips, and what each makes of the prompt."""
+_STYLES = "watercolou?r( painting)?|aquarelle|oil painting|(pencil|crayon) (drawing|sketch)|pixel art"
+_HOURS = "dawn|sunrise|daybreak|day(light)?|noon|midday|sunset|sundown|dusk|twilight|(mid)?night|moonlight"
 GROUPS = {
-    r"\s*,?\s*\b(watercolou?r|oil painting|pencil drawing|crayon drawing|pixel art)( of)?\b": (
+    rf"\s*,?\s*\b((in|as|an?) )*({_STYLES})( of)?\b": (
         "Watercolour",
         "Oil",
         "Pencil",
         "Crayon",
         "Pixel art",
     ),
-    r"\s*,?\s*\b((at|by) (dawn|sunrise|day|noon|sunset|dusk|night)|in the (morning|evening))\b": (
+    rf"\s*,?\s*\b((at|by|in|during) (the )?({_HOURS})|in the (early )?(morning|afternoon|evening))\b": (
         "Dawn",
         "Sunset",
         "Night",
     ),
-    r"\s*,?\s*\bin (the )?(spring(time)?|summer|autumn|fall|winter)\b": ("Winter",),
-    r"\s*,?\s*\bin (the )?(mist|fog)\b": ("Mist",),
+    r"\s*,?\s*\bin (the )?(spring(time)?|summer(time)?|autumn|fall|winter(time)?)\b": ("Winter",),
+    r"\s*,?\s*\bin (the |thick )?(mist|fog|haze)\b": ("Mist",),
 }
 """Chips of which one at a time is chosen, by the words of a prompt that they stand in place of."""
 

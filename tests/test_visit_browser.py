@@ -266,7 +266,7 @@ def test_a_restarted_server_gets_the_visit_back(
     port = int(address.rstrip("/").rpartition(":")[2])
     with served(build_ui(models), server_port=port, **launch_options()) as again:
         assert again == address
-        wait_until(page, lambda: page.evaluate("!window.isOld"))
+        page.wait_for_function("!window.isOld")  # goes on over the reload
         visitor = Visitor(page, SIZE, SIZE)
         assert prompt(visitor) == "a lake"
         assert pixels(visitor.finished()).tobytes() == pixels(last).tobytes()
@@ -285,8 +285,8 @@ def test_each_tab_has_its_own_and_a_new_one_begins_with_a_copy(
     other = Visitor(page, SIZE, SIZE)
     assert prompt(other) == "a lake"
     assert drawing(other) == drawn
-    with other.answered():
-        other.button("Clear all").click()
+    other.button("Clear all").click()
+    wait_until(other.page, lambda: drawing(other) == ("", ""))
     other.page.locator(PROMPT).fill("hills")
     wait_until(other.page, lambda: kept_prompt(other) == "hills")
     visitor = reloaded(visitor)

@@ -127,7 +127,8 @@ def paint(dreaming: Dreaming, prompts: Sequence[str], seeds: Sequence[int]) -> T
     for timestep in scheduler.timesteps:
         sample = scheduler.scale_model_input(latents, timestep)
         output = base.predict(torch.cat([sample] * 2), timestep, embeddings)
-        output = guide(*output.chunk(2), dreaming.guidance_scale)
+        negatives, positives = output.chunk(2)
+        output = guide(negatives, positives, dreaming.guidance_scale)
         latents = schedulers.step(scheduler, output, timestep, latents, generator)
     return latents
 

@@ -63,14 +63,14 @@ def read_merging(source: str) -> Merging:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
         classes = tuple(LabelClass(str(entry["name"]), str(entry["color"])) for entry in entries)
-        names = tuple(
+        merged = tuple(
             frozenset(_plain(name) for name in [entry["name"], *entry.get("from", ())]) for entry in entries
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f'{path} must read [{{"name": "sky", "color": "#8ec1ef", "from": ["sky", "clouds"]}}, ...].'
         ) from error
-    return Merging(classes, names)
+    return Merging(classes, merged)
 
 
 @dataclass(frozen=True, eq=False)

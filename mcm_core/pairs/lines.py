@@ -45,12 +45,12 @@ def edge_lines(picture: np.ndarray) -> np.ndarray:
 
 
 def pencil_lines(picture: np.ndarray) -> np.ndarray:
-    """Lines where a picture is darker than around it, at most `PENCIL_SHARE` of it: a thresholded difference
+    """Lines where a picture is darker than around it in any colour, at most `PENCIL_SHARE` of it: a thresholded difference
     of Gaussians (Winnemoeller, "XDoG", 2011)."""
-    gray = cv2.cvtColor(cv2.bilateralFilter(picture, 9, 50, 7), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    calm = cv2.bilateralFilter(picture, 9, 50, 7).astype(np.float32) / 255
     scale = PENCIL_SCALE * max(picture.shape[:2]) / 256
-    near, far = (cv2.GaussianBlur(gray, (0, 0), scale * width) for width in (1.0, WIDER))
-    darker = far - near
+    near, far = (cv2.GaussianBlur(calm, (0, 0), scale * width) for width in (1.0, WIDER))
+    darker = (far - near).max(axis=2)
     strong = max(float(np.quantile(darker, 1 - PENCIL_SHARE)), 0.3 / SHARPNESS)
     return np.where(darker > strong, STROKE, 0).astype(np.uint8)
 

@@ -45,8 +45,8 @@ def edge_lines(picture: np.ndarray) -> np.ndarray:
 
 
 def pencil_lines(picture: np.ndarray) -> np.ndarray:
-    """Lines where a picture is darker than around it in any colour, at most `PENCIL_SHARE` of it: a thresholded difference
-    of Gaussians (Winnemoeller, "XDoG", 2011)."""
+    """Lines where a picture is darker than around it in any colour, at most `PENCIL_SHARE` of it: a
+    thresholded difference of Gaussians (Winnemoeller, "XDoG", 2011)."""
     calm = cv2.bilateralFilter(picture, 9, 50, 7).astype(np.float32) / 255
     scale = PENCIL_SCALE * max(picture.shape[:2]) / 256
     near, far = (cv2.GaussianBlur(calm, (0, 0), scale * width) for width in (1.0, WIDER))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mcm_core.drawing.conditions import InputError
 from mcm_core.models import add_options
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def _opened(options: argparse.Namespace, at_the_end: contextlib.ExitStack) -> Mo
     from .workers import require_ray, started
 
     require_ray()
-    models = open_models(**{**opening, "device": "cpu"})  # what is wrong with them is told before others start
+    models = open_models(
+        **{**opening, "device": "cpu"}
+    )  # what is wrong with them is told before others start
     name = f"mcm-{socket.gethostname()}-{options.port or PORT}"
-    workers = at_the_end.enter_context(
-        started(options.workers, options.ray, opening, options.deadline, name)
-    )
+    workers = at_the_end.enter_context(started(options.workers, options.ray, opening, options.deadline, name))
     holds = WAITING * len(workers.streams) if waiting is None else waiting
     return Models(workers.told(models), holds, options.deadline, workers.streams)
 
@@ -163,8 +164,8 @@ def _count(text: str) -> Count:
 
     try:
         return Count.of(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("say a number, such as 4, or a range, such as 1-4") from None
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _person(text: str) -> tuple[str, str]:

@@ -107,8 +107,8 @@ def launch_options(
 
 
 def _on_device(models: Models) -> dict[str, Any]:
-    """All events that use a model share one limit: a few more than the engine holds, so that it can refuse the
-    rest with a message of its own."""
+    """All events that use a model share one limit: a few more than the engine holds, so that it can refuse
+    the rest with a message of its own."""
     return {"concurrency_id": "model", "concurrency_limit": models.engine.holds + 7}
 
 

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import pickle
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,11 +48,11 @@ class Count:
 
     @classmethod
     def of(cls, text: str) -> Count:
-        """From "4" or "1-8". Raises ValueError."""
-        least, _, most = text.partition("-")
-        count = cls(int(least), int(most or least))
+        """From "4" or "1-8". Raises InputError."""
+        numbers = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+        count = cls(int(numbers[1]), int(numbers[2] or numbers[1])) if numbers else cls(0, 0)
         if not 1 <= count.least <= count.most:
-            raise ValueError(text)
+            raise InputError("say a number, such as 4, or a range, such as 1-4")
         return count
 
 
@@ -195,7 +196,7 @@ def _steps(handle: Any, job: Job, should_stop: Callable[[], bool]) -> Iterator[S
 
 @contextlib.contextmanager
 def _watched(answer: Any, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Cancels the answer as soon as it should stop, also while the reader waits, or is gone before its end."""
+    """Cancels the answer as soon as it should stop, also while its reader waits, and where that leaves it."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -231,7 +232,9 @@ def shared(machines: Sequence[Mapping[str, float]], count: Count, device: str | 
     cores = [int(machine.get("CPU", 0)) for machine in machines]
     room, what = (gpus, "GPUs") if gpus else (sum(cores), "cores")
     if room < (count.least if grows else count.most):
-        raise InputError(f"There are {room} {what} for workers, one for each: take --workers {room} or fewer.")
+        raise InputError(
+            f"There are {room} {what} for workers, one for each: take --workers {room} or fewer."
+        )
     if gpus:
         return Share(1, 1)
     fits = (n for n in range(max(cores), 1, -1) if sum(own // n for own in cores) >= count.most)
@@ -261,7 +264,7 @@ def _join(address: str | None) -> list[Mapping[str, float]]:
         ray.init(address or "local", logging_level="WARNING", **({} if address else alone))
     except (ConnectionError, ValueError) as error:
         raise InputError(
-            f"There is no Ray cluster at {address}: on this machine, say `ray start --address={address}` first."
+            f"There is no Ray cluster at {address}: say `ray start --address={address}` here first."
         ) from error
     return [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
 

@@ -71,7 +71,7 @@ def front(replicas: int, channel: Connection) -> None:
     blocks.close()
 
 
-def generate_event(config: dict[str, Any], drawing: dict[str, Any], prompt: str) -> dict[str, Any]:
+def generate_event(config: Any, drawing: dict[str, Any], prompt: str) -> dict[str, Any]:
     """The body of the request that a press on Generate sends."""
     components = {part["id"]: part["props"] for part in config["components"]}
     named = {props.get("elem_id"): number for number, props in components.items()}
@@ -208,8 +208,8 @@ def table(rows: Sequence[dict[str, float]]) -> str:
     """The rows in Markdown."""
     lines = [
         "| replicas | visitors | pictures a second | replicas could | first preview, p50 | p95 | refused "
-        "| front: cores | memory | visitors' share of the CPU |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| front: cores | of them a picture | memory | visitors' share of the CPU |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         cells = (
@@ -221,6 +221,7 @@ def table(rows: Sequence[dict[str, float]]) -> str:
             f"{row['first_preview_p95']:.2f} s",
             f"{row['refused'] + row['failed']:.0f}",
             f"{row['front_cores']:.2f}",
+            f"{1000 * row['front_cores'] / max(row['pictures_a_second'], 1e-9):.0f} ms",
             f"{row['front_mib']:.0f} MiB",
             f"{100 * row['visitors_share']:.0f}%",
         )

@@ -57,8 +57,10 @@ def paint(models: Models, asked: Sequence[Job]) -> tuple[float, list[float], lis
     def read(job: Job) -> tuple[float, Result]:
         first = 0.0
         for event in models.generate(job):
+            if isinstance(event, Result):
+                return first, event
             first = first or (time.perf_counter() - begun if isinstance(event, Step) else 0.0)
-        return first, event
+        raise AssertionError("a run ends with a result")
 
     with ThreadPoolExecutor(len(asked)) as crowd:
         read_all = list(crowd.map(read, asked))

@@ -261,7 +261,7 @@ def _join(address: str | None) -> list[Mapping[str, float]]:
         "_node_ip_address": "127.0.0.1",
     }
     try:
-        ray.init(address or "local", logging_level="WARNING", **({} if address else alone))
+        ray.init(address or "local", logging_level=logging.WARNING, **({} if address else alone))
     except (ConnectionError, ValueError) as error:
         raise InputError(
             f"There is no Ray cluster at {address}: say `ray start --address={address}` here first."
@@ -280,7 +280,7 @@ def _deploy(count: Count, share: Share, name: str, *arguments: Any) -> Any:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     logs = {"log_level": "WARNING", "enable_access_log": False}
     scale = {"min_replicas": count.least, "max_replicas": count.most, "target_ongoing_requests": 1}
-    deployment = serve.deployment(
+    deployment: Any = serve.deployment(
         Painter,
         name="painter",
         max_ongoing_requests=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -25,13 +26,11 @@ from mcm_core.drawing.conditions import InputError
 from mcm_core.engine import Cancelled, Failed, TimedOut
 from mcm_core.pipeline import Result, Step
 from mcm_core.record import write_png
-from mcm_core.request import Request
+from mcm_core.request import MAX_STEPS, Request
 from tests import tiny
 from tests.pages import PATIENCE_S, connected, until
 
 ROOT = Path(__file__).parents[1]
-LONG = 150
-"""Steps of a run that a test ends before its time."""
 
 
 class TestRoom:
@@ -129,8 +128,9 @@ def models(workers: Workers, here: Model) -> Iterator[Models]:
     until(lambda: (models.engine.running, models.engine.waiting) == (0, 0))
 
 
-def job(model: Model, seed: int, steps: int = 4, **fields: Any) -> Job:
-    asked = Request(prompt=f"lake {seed}", conditions=tiny.drawing(), seeds=(seed,), steps=steps, **fields)
+def job(model: Model, seed: int, steps: int = 4, batch: int = 1, **fields: Any) -> Job:
+    seeds = tuple(range(seed, seed + batch))
+    asked = Request(prompt=f"lake {seed}", conditions=tiny.drawing(), seeds=seeds, steps=steps, **fields)
     return Job(model.name, model.resolved(asked))
 
 
@@ -167,39 +167,41 @@ def test_every_step_comes_with_its_preview(models: Models, here: Model) -> None:
     assert result.images.flags.writeable, "as if it had been made here"
 
 
-def test_cancelling_frees_the_replica_at_its_next_step(models: Models, here: Model) -> None:
-    cancel = threading.Event()
-    events = models.generate(job(here, 1, LONG), cancel)
-    next(events)
-    cancel.set()
-    with pytest.raises(Cancelled):
-        list(events)
-    assert_free(models, here)
+class TestEndingARun:
+    """Its replica is free long before it would have come to its end."""
 
+    @pytest.fixture(autouse=True)
+    def run(self, models: Models, here: Model) -> Iterator[None]:
+        """A run of many steps that goes on, and afterwards two short ones, which need both replicas."""
+        self.cancel = threading.Event()
+        self.events = models.generate(job(here, 1, MAX_STEPS, batch=4), self.cancel)
+        next(self.events)
+        begun = time.monotonic()
+        next(self.events)
+        step_s = time.monotonic() - begun
+        yield
+        begun = time.monotonic()
+        assert len(pictures(models, [job(here, seed, 1) for seed in (1, 2)])) == 2
+        assert time.monotonic() - begun < step_s * MAX_STEPS / 2
 
-def test_a_deadline_frees_the_replica(models: Models, here: Model) -> None:
-    models.engine.deadline_s = 0.3
-    with pytest.raises(TimedOut, match=r"0\.3 seconds"):
-        list(models.generate(job(here, 1, LONG)))
-    models.engine.deadline_s = 300.0
-    assert_free(models, here)
+    def test_by_cancelling(self) -> None:
+        self.cancel.set()
+        with pytest.raises(Cancelled):
+            list(self.events)
 
+    def test_at_the_deadline(self, models: Models) -> None:
+        models.engine.deadline_s = 1e-9
+        with pytest.raises(TimedOut, match="1e-09 seconds"):
+            list(self.events)
+        models.engine.deadline_s = 300.0
 
-def test_who_goes_away_frees_the_replica(models: Models, here: Model) -> None:
-    events = models.generate(job(here, 1, LONG))
-    next(events)
-    events.close()
-    assert_free(models, here)
+    def test_when_its_reader_goes_away(self) -> None:
+        self.events.close()
 
-
-def assert_free(models: Models, here: Model) -> None:
-    """Both replicas take new runs while one that had to end would still be at work."""
-    begun = time.monotonic()
-    assert len(pictures(models, [job(here, seed, 1) for seed in (1, 2)])) == 2
-    one = time.monotonic() - begun
-    begun = time.monotonic()
-    list(here.pipeline.paint(job(here, 1, LONG).request))
-    assert one < time.monotonic() - begun
+    def test_when_its_reader_is_forgotten(self, models: Models) -> None:
+        del self.events
+        gc.collect()
+        assert models.engine.running == 0
 
 
 def test_an_error_comes_in_words_and_the_next_run_works(models: Models, here: Model) -> None:

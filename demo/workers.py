@@ -4,7 +4,8 @@
         models = Models(workers.told(open_models(**opening)), streams=workers.streams)
 
 The engine's line stays in front of them: each of its slots is one call of `Painter.paint`, whose steps stream
-back. There are as many slots as there may ever be replicas, so that a cluster that could grow sees who waits.
+back. There are as many slots as there may ever be replicas, so that Ray sees who waits for those that are not
+there yet; the deadline of a run counts from then on.
 A run that loses its replica begins again on another; what it makes depends on nothing but the job.
 """
 
@@ -199,18 +200,21 @@ def _watched(answer: Any, should_stop: Callable[[], bool]) -> Iterator[None]:
     """Cancels the answer as soon as it should stop, also while its reader waits, and where that leaves it."""
     ended = threading.Event()
 
+    def cancel() -> None:
+        with contextlib.suppress(Exception):  # of a replica that was lost, there is nothing to cancel
+            answer.cancel()
+
     def watch() -> None:
         while not ended.wait(POLL_S):
             if should_stop():
-                answer.cancel()
-                return
+                return cancel()
 
     threading.Thread(target=watch, name="watch", daemon=True).start()
     try:
         yield
     finally:
         ended.set()
-        answer.cancel()
+        cancel()
 
 
 # -- the cluster -------------------------------------------------------------------------------------------

@@ -70,7 +70,10 @@ def build_ui(models: Models) -> gr.Blocks:
 
 
 def launch_options(
-    delivery: Delivery | None = None, hosts: Sequence[str] = (), auth: Sequence[tuple[str, str]] = ()
+    delivery: Delivery | None = None,
+    hosts: Sequence[str] = (),
+    auth: Sequence[tuple[str, str]] = (),
+    holds: int = 17,
 ) -> dict[str, Any]:
     """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
 
@@ -78,6 +81,7 @@ def launch_options(
         delivery: counts the streams of events; the caller may want to look at it.
         hosts: names of the page besides addresses and localhost, see `guard.Guard`.
         auth: who may come in, as name and password; nobody listed means everybody.
+        holds: how many requests the engine holds, in line and on devices; each waits in a thread of its own.
     """
     return {
         "theme": theme(),
@@ -102,7 +106,7 @@ def launch_options(
             ],
         },
         "max_file_size": "20mb",
-        "max_threads": 80,
+        "max_threads": holds + 63,
         "state_session_capacity": 100,
         "show_error": False,
         "auth": list(auth) or None,
@@ -110,9 +114,9 @@ def launch_options(
 
 
 def _on_device(models: Models) -> dict[str, Any]:
-    """All events that use a model share one limit: a few more than the engine's line holds, so that it can
-    refuse the rest with a message of its own."""
-    return {"concurrency_id": "model", "concurrency_limit": models.engine.max_waiting + 8}
+    """All events that use a model share one limit: a few more than the engine holds, so that it can refuse
+    the rest with a message of its own."""
+    return {"concurrency_id": "model", "concurrency_limit": models.engine.holds + 7}
 
 
 def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr.Blocks) -> dict[str, Any]:

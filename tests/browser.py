@@ -120,11 +120,12 @@ class Drawer:
         return int(self.page.locator(".mcm-canvas").get_attribute("data-revision") or 0)
 
     def shown(self, layer: str) -> np.ndarray:
-        """(H, W, 4) uint8 RGBA of a layer ("labels" or "sketch") as the browser shows it in the middle of each
-        pixel of the drawing."""
+        """(H, W, 4) uint8 RGBA of a layer ("labels" or "sketch") as the browser shows it in the middle of
+        each pixel of the drawing."""
         pixels = self.page.locator(f".mcm-canvas canvas.{layer}").evaluate(
             """(canvas, [width, height]) => {
-                const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+                const size = { width: canvas.width, height: canvas.height };
+                const copy = Object.assign(document.createElement("canvas"), size);
                 const context = copy.getContext("2d", { willReadFrequently: true });
                 context.drawImage(canvas, 0, 0);
                 const shown = context.getImageData(0, 0, canvas.width, canvas.height).data;

@@ -42,7 +42,8 @@ def run(chromium: Browser) -> Iterator[Run]:
     page.route(f"{ADDRESS}**", serve)
     page.goto(ADDRESS)
     page.evaluate("""async () => {
-        const parts = ["raster", "drawing", "fill", "smoothing", "view"].map((name) => import(`./${name}.js`));
+        const names = ["raster", "drawing", "fill", "smoothing", "view"];
+        const parts = names.map((name) => import(`./${name}.js`));
         window.model = Object.assign({}, ...(await Promise.all(parts)));
     }""")
     yield lambda script, argument=None: page.evaluate(
@@ -153,7 +154,8 @@ def fill(
     after, rect = run(
         """(model, [data, strokes, width, height, x, y]) => {
             const grid = { width, height, data: Uint8Array.from(data) };
-            const rect = model.fillRegion(grid, { x, y }, 9, { width, height, data: Uint8Array.from(strokes) });
+            const sketch = { width, height, data: Uint8Array.from(strokes) };
+            const rect = model.fillRegion(grid, { x, y }, 9, sketch);
             return [Array.from(grid.data), rect];
         }""",
         [ids.ravel().tolist(), strokes.ravel().tolist(), ids.shape[1], ids.shape[0], *at],
@@ -176,7 +178,7 @@ def test_without_gaps_a_fill_is_the_4_connected_region(run: Run, seed: int) -> N
 
 
 def outline(gap: int, angle: float, thickness: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """(strokes, inside), (H, W) uint8: a ring of radius 12 that is open for `gap` pixels, and the disc in it."""
+    """(strokes, inside), (H, W) uint8: a ring of radius 12, open for `gap` pixels, and the disc in it."""
     strokes, inside = np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
     half = np.degrees(gap / 2 / 12)
     cv2.ellipse(strokes, (28, 20), (12, 12), angle, half, 360 - half, 1, thickness)

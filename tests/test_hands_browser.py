@@ -1,4 +1,4 @@
-"""Hands on the canvas in a real browser: two fingers, wheel, pen, right button, shapes, and how fast it is shown."""
+"""Hands on the canvas in a real browser: two fingers, wheel, pen, mouse, shapes, and how fast it is shown."""
 
 from __future__ import annotations
 
@@ -320,7 +320,7 @@ def test_forced_colours_show_swatches_and_what_is_chosen(url: str, open_page: Ca
 
 @pytest.mark.parametrize("tool", ["Brush", "Ellipse", "Lasso", "Pen"])
 def test_a_stroke_takes_less_than_a_frame_of_script(drawer: Drawer, tool: str) -> None:
-    """On a drawing with edges everywhere; in time of the thread, as other programs want the processor, too."""
+    """On a drawing with edges everywhere; in time of its thread: other programs want the processor, too."""
     drawer.tool("Rectangle")
     for row, column in np.ndindex(4, 4):
         drawer.keys(str(1 + (row + column) % 9))

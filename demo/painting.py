@@ -1,10 +1,9 @@
-"""The events that paint: Generate, Live, the plain picture to compare with, Stop."""
+"""The events that paint: Generate, Live, Stop. What is painted beside a finished picture is in `effects`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -39,7 +38,7 @@ class Painting:
 
     def generate(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         run = Run()
-        yield from self._run(request.session_hash, run, self._paint(values, run))
+        yield from self.run(request.session_hash, run, self._paint(values, run))
 
     def live(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """The same after any change while the switch is on: a draft at once, where there are such, and the
@@ -48,21 +47,21 @@ class Painting:
         run = Run(live=True, revision=revision(event))
         is_late = run.revision > 0 and self.runs.is_late(request.session_hash, run)
         if values[self.page.live] is True and not is_late:
-            yield from self._run(request.session_hash, run, self._follow(values, run))
+            yield from self.run(request.session_hash, run, self._follow(values, run))
 
     def brought(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The same after an example was brought onto the page."""
         yield self._unchanged()
         if values[self.page.live] is True and values[self.page.canvas].maps:
             run = Run(live=True)
-            yield from self._run(request.session_hash, run, self._follow(values, run))
+            yield from self.run(request.session_hash, run, self._follow(values, run))
 
     def move(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """A draft while the brush moves, unless it comes after the end of its stroke."""
         yield self._unchanged()
         run = Run(live=True, revision=revision(event))
         if values[self.page.live] is True and not self.runs.is_late(request.session_hash, run):
-            yield from self._run(request.session_hash, run, self._draft(values, run, moving=True))
+            yield from self.run(request.session_hash, run, self._draft(values, run, moving=True))
 
     def live_off(self, values: Values, request: gr.Request) -> Updates:
         """Stops a live run when the switch is off."""
@@ -70,29 +69,22 @@ class Painting:
         run = self.runs.stop(request.session_hash, live_only=True) if off else None
         return {self.page.viewer: views.stopped(run)} if run else self._unchanged()
 
-    def compare(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """The plain twins of the shown pictures."""
-        yield self._unchanged()
-        visit: Visit = values[self.page.visit]
-        if visit.shown is None:
-            return
-        run = Run(compares=True)
-        yield from self._run(request.session_hash, run, self._plain(visit.shown, visit, run))
-
     def stop(self, values: Values, request: gr.Request) -> Updates:
         """Takes effect at once; the engine follows at its next step."""
         run = self.runs.stop(request.session_hash) or Run()
         shown = values[self.page.visit].shown
         is_beside = shown is not None and run.compares
-        return {self.page.viewer: views.beside(shown.view, run, "done") if is_beside else views.stopped(run)}
+        return {
+            self.page.viewer: views.beside(values[self.page.visit].view(), run, "done")
+            if is_beside
+            else views.stopped(run)
+        }
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self.runs.forget(request.session_hash)
 
-    # -- inside --------------------------------------------------------------------------------------------
-
-    def _run(self, session: str | None, run: Run, updates: Iterator[Updates]) -> Iterator[Updates]:
+    def run(self, session: str | None, run: Run, updates: Iterator[Updates]) -> Iterator[Updates]:
         """The updates of the session's new run. An error becomes one of them."""
         self.runs.begin(session, run)
         try:
@@ -109,6 +101,22 @@ class Painting:
         finally:
             self.runs.end(session, run)
 
+    def events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
+        """The engine's events, each with its view; the result, which comes last, with None."""
+        from mcm_core.pipeline import Result
+
+        started = time.monotonic()
+        for event in self.models.generate(job, heard(run.cancel), client()):
+            if isinstance(event, Waiting):
+                started = time.monotonic()
+                yield event, views.waiting(run, event.place)
+            elif isinstance(event, Result):
+                yield event, None
+            elif not run.cancel.is_set():
+                yield event, views.running(run, event, started)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
     def _follow(self, values: Values, run: Run) -> Iterator[Updates]:
         has_drafts = self.models[values[self.page.model]].drafts is not None
         yield from self._draft(values, run, moving=False)
@@ -123,7 +131,7 @@ class Painting:
             return
         asked = page.form.request(values, drawing(values, page, model), model, live=True)
         job = Job(model.name, model.drafts.resolved(asked, moving), drafts=True)
-        for event, view in self._events(job, run):
+        for event, view in self.events(job, run):
             if view is None and not run.cancel.is_set():
                 yield {page.viewer: views.draft(run, event)}
 
@@ -134,44 +142,17 @@ class Painting:
         asked = page.form.request(values, drawing(values, page, model), model, run.live)
         job = Job(model.name, model.resolved(asked))
         yield {page.form.seed: job.request.seeds[0], page.viewer: views.waiting(run)}
-        for event, view in self._events(job, run):
+        for event, view in self.events(job, run):
             if view is not None:
                 yield {page.viewer: view}
             else:
                 shown = Shown(model.name, event.request, views.done(run, model, event))
-                yield self._kept(shown, visit.keeping(shown, event.images, model.classes, run.live))
+                yield self._kept(visit.keeping(shown, event.images, model.classes, run.live))
 
-    def _plain(self, shown: Shown, visit: Visit, run: Run) -> Iterator[Updates]:
-        model = self.models[shown.model]
-        off = dict.fromkeys(shown.request.strength, 0.0)
-        job = Job(shown.model, replace(shown.request, strength=off, compare=False))
-        before = views.beside(shown.view, run)
-        yield {self.page.viewer: before}
-        for event, view in self._events(job, run):
-            if view is not None:
-                yield {self.page.viewer: {**view, **before}}
-            else:
-                both = replace(shown, view=views.with_plain(shown.view, run, model, event))
-                yield {self.page.viewer: both.view, self.page.visit: replace(visit, shown=both)}
-
-    def _events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
-        """The engine's events, each with its view; the result, which comes last, with None."""
-        from mcm_core.pipeline import Result
-
-        started = time.monotonic()
-        for event in self.models.generate(job, heard(run.cancel), client()):
-            if isinstance(event, Waiting):
-                started = time.monotonic()
-                yield event, views.waiting(run, event.place)
-            elif isinstance(event, Result):
-                yield event, None
-            elif not run.cancel.is_set():
-                yield event, views.running(run, event, started)
-
-    def _kept(self, shown: Shown, visit: Visit) -> Updates:
+    def _kept(self, visit: Visit) -> Updates:
         page = self.page
         strip = {page.gallery: visit.thumbnails(), page.gallery_box: gr.update(visible=True)}
-        return {page.viewer: shown.view, **strip, page.visit: visit}
+        return {page.viewer: visit.view(), **strip, page.visit: visit}
 
     def _unchanged(self) -> Updates:
         """Of a generator that yields nothing at all Gradio would empty every output."""

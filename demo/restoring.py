@@ -26,7 +26,7 @@ from .models import Model, Models
 from .page import Page, about, kinds, map_thumbnails
 from .runs import Run
 from .strip import chosen
-from .visit import Shown
+from .visit import Kept, Shown
 
 Values = Mapping[Any, Any]
 
@@ -64,9 +64,13 @@ class Restoring:
         """A picture of the gallery, and everything as it was for it."""
         with readable():
             visit = values[self.page.visit]
-            kept = visit.kept[chosen(event, len(visit.kept))]
-            view = views.again(kept.view, Run())
-            return self._restored(values, Shown(kept.model, kept.request, view))
+            return self._again(values, visit.kept[chosen(event, len(visit.kept))])
+
+    def choose_cell(self, values: Values, event: gr.EventData) -> Updates:
+        """The same for a picture of the last row."""
+        with readable():
+            row = values[self.page.visit].row
+            return self._again(values, row[chosen(event, len(row))])
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
@@ -91,6 +95,10 @@ class Restoring:
         return {self.page.upload: None, **from_link(self.page.form, query)}
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _again(self, values: Values, kept: Kept) -> Updates:
+        view = views.again(kept.view, Run())
+        return self._restored(values, Shown(kept.model, kept.request, view, before=kept.before))
 
     def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other becomes a drawing."""
@@ -132,7 +140,12 @@ class Restoring:
             updates[field] = {**updates.get(field, gr.update()), "value": value}
         further = request.conditions.only(modality.name for modality in model.further)
         visit = replace(values[page.visit], shown=shown)
-        return {**updates, page.model: model.name, page.viewer: shown.view, **self._with_maps(visit, further)}
+        return {
+            **updates,
+            page.model: model.name,
+            page.viewer: visit.view(),
+            **self._with_maps(visit, further),
+        }
 
     def _adapted(self, model: Model) -> Updates:
         """The page for another model."""

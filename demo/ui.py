@@ -13,14 +13,17 @@ from mcm_core.request import random_seed
 from . import api
 from .component import READY
 from .delivery import Delivery
+from .effects import Effects
 from .errors import readable
 from .examples import read_examples
 from .form import chip_script, link_script
+from .grids import Grids
 from .guard import Guard
 from .models import Models
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
 from .restoring import Restoring
+from .reuse import Reuse
 from .runs import Runs
 from .theme import CSS, HEAD, theme
 from .unserved import Unserved
@@ -58,8 +61,10 @@ def build_ui(models: Models) -> gr.Blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         painting = Painting(page, models, Runs())
-        paints = _connect_painting(page, painting, models, blocks)
-        _connect_restoring(page, Restoring(page, models, examples), painting, paints, blocks)
+        paints, beside = _connect_painting(page, painting, models, blocks)
+        restoring = Restoring(page, models, examples)
+        event = _connect_restoring(page, restoring, painting, paints, blocks)
+        _connect_pictures(page, restoring, Reuse(page, models), event, beside)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
@@ -108,8 +113,10 @@ def _on_device(models: Models) -> dict[str, Any]:
     return {"concurrency_id": "model", "concurrency_limit": models.engine.max_waiting + 8}
 
 
-def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr.Blocks) -> dict[str, Any]:
-    """-> how the events that paint are connected."""
+def _connect_painting(
+    page: Page, painting: Painting, models: Models, blocks: gr.Blocks
+) -> tuple[dict[str, Any], list[Any]]:
+    """-> how the events that paint are connected, and those that paint beside a finished picture."""
     inputs, form = page.inputs(), page.form
     outputs = [page.viewer, form.seed, page.gallery, page.gallery_box, page.visit]
     run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
@@ -125,17 +132,19 @@ def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr
     )
     lively = [event(painting.live, **run) for event in changes]
     lively.append(page.canvas.moving(painting.move, **run))
-    compared = page.viewer.compare(painting.compare, **run)
+    effects, grids = Effects(painting), Grids(painting)
+    beside = [page.viewer.compare(effects.compare, **run), page.viewer.row(grids.row, **run)]
     at_once: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "queue": False, **HIDDEN}
-    page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)
+    page.stop.click(painting.stop, cancels=[*painted, *lively, *beside], **at_once)
     page.live.input(painting.live_off, **at_once)
     blocks.unload(painting.leave)
-    return run
+    return run, beside
 
 
 def _connect_restoring(
     page: Page, restoring: Restoring, painting: Painting, paints: dict[str, Any], blocks: gr.Blocks
-) -> None:
+) -> dict[str, Any]:
+    """-> how the events that bring something onto the page are connected."""
     form = page.form
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
@@ -144,7 +153,6 @@ def _connect_restoring(
     page.model.input(restoring.choose_model, **event)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
     page.canvas.untouched(restoring.welcome, **event).then(painting.brought, **paints)
-    page.gallery.choose(restoring.choose_kept, **event)
     page.upload.upload(restoring.upload, **event)
     page.canvas.dropped(restoring.drop, **event)
     if page.maps is not None:
@@ -158,3 +166,14 @@ def _connect_restoring(
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
     blocks.load(restoring.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)
+    return event
+
+
+def _connect_pictures(
+    page: Page, restoring: Restoring, reuse: Reuse, event: dict[str, Any], beside: list[Any]
+) -> None:
+    """What is done with finished pictures. What is painted beside one ends where another takes its place."""
+    page.gallery.choose(restoring.choose_kept, cancels=beside, **event)
+    page.viewer.choose(restoring.choose_cell, cancels=beside, **event)
+    page.viewer.reuse(reuse.onto_canvas, inputs=event["inputs"], outputs=page.canvas, **HIDDEN)
+    page.viewer.enlarge(reuse.enlarge, inputs=event["inputs"], outputs=page.viewer, **HIDDEN)

@@ -11,7 +11,9 @@ from ..component import Component
 class Viewer(Component):
     """The value is a view as `demo.views` makes it; the browser never sends it back.
 
-    Event: `compare`, when a person asks for the plain pictures and there are none yet.
+    Events: `compare` (of the pictures without a `part` of their drawing, where they are not painted yet), `row`
+    (of pictures that vary `over` one thing), `choose` (the picture of the row at `index`), `reuse` (the picture
+    at `index` as a drawing of a `kind`) and `enlarge` (it is wanted so many `times` larger).
     """
 
     folder = Path(__file__).parent

@@ -202,6 +202,14 @@ def outline(where: np.ndarray) -> np.ndarray:
     return layer
 
 
+def middle(where: np.ndarray) -> float:
+    """How far from the left the middle of an area (H, W) bool is, in percent; not quite at the edges."""
+    columns = np.flatnonzero(where.any(axis=0))
+    return (
+        50.0 if not columns.size else float(np.clip(100 * columns.mean() / where.shape[1], 15, 85).round(1))
+    )
+
+
 def enlarged(pixels: np.ndarray, times: int) -> np.ndarray:
     """(H, W, 3) uint8, `times` larger by Lanczos resampling and mildly sharpened. It adds no detail."""
     height, width = pixels.shape[:2]

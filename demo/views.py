@@ -24,7 +24,17 @@ from mcm_core.request import Request, Resolved
 
 from .models import Model
 from .parts import ALL, area, parts
-from .pictures import calm, data_url, difference, drawing_layers, heat, outline, preview_url, read_again
+from .pictures import (
+    calm,
+    data_url,
+    difference,
+    drawing_layers,
+    heat,
+    middle,
+    outline,
+    preview_url,
+    read_again,
+)
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -109,6 +119,7 @@ def with_twin(view: View, run: Run, model: Model, result: Result, part: str, dra
         "files": files,
         "differences": [difference(pixels(picture["file"]), image, where) for picture, image in pairs],
         "outline": None if part == ALL else data_url(outline(where)),
+        "middle": 50.0 if part == ALL else middle(where),
     }
     view = {**beside(view, run, "done"), "twins": {**view.get("twins", {}), part: twin}}
     if view["followed"] and part == ALL:

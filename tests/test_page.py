@@ -26,6 +26,7 @@ from demo.app import parse
 from demo.examples import read_examples
 from demo.models import Job, Model, Models, open_models
 from demo.page import lay_out
+from demo.parts import ALL
 from demo.restoring import lost
 from demo.runs import Run, Runs
 from demo.ui import build_ui
@@ -389,9 +390,8 @@ def test_the_agreement_is_shown_where_pictures_can_be_read_again(sd_folder: Path
     result = model.pipeline(Request(conditions=halves(), steps=2, seeds=(1, 2)))
     view = views.done(Run(), model, result)
     assert [one["share"] for one in view["followed"]] == [0.5, 0.5]
-    with_plain = views.with_plain(
-        view, Run(), model, model.pipeline(Request(steps=2, seeds=(1, 2), conditions=halves()))
-    )
+    plain = model.pipeline(Request(steps=2, seeds=(1, 2), conditions=halves()))
+    with_plain = views.with_twin(view, Run(), model, plain, ALL, halves())
     assert [one["plain"] for one in with_plain["followed"]] == [0.5, 0.5]
     nothing = views.done(Run(), model, model.pipeline(Request(steps=2)))
     assert nothing["followed"] is None

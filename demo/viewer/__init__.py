@@ -11,9 +11,9 @@ from ..component import Component
 class Viewer(Component):
     """The value is a view as `demo.views` makes it; the browser never sends it back.
 
-    Events: `compare` (of the pictures without a `part` of their drawing, where they are not painted yet), `row`
-    (of pictures that vary `over` one thing), `choose` (the picture of the row at `index`), `reuse` (the picture
-    at `index` as a drawing of a `kind`) and `enlarge` (it is wanted so many `times` larger).
+    Events: `compare` (with the pictures without a `part` of their drawing, which are not painted yet), `row`
+    (pictures that vary `over` one thing are wanted), `choose` (the one at `index` of that row), `reuse` (the
+    picture at `index` as a drawing of a `kind`) and `enlarge` (the same so many `times` larger, as a file).
     """
 
     folder = Path(__file__).parent

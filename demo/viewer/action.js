@@ -34,12 +34,12 @@ export class ActionPanel {
     this.strengths = this.means();
     const most = Math.max(...this.strengths);
     if (fresh) this.step = this.strengths.indexOf(most);
+    const key = heatKey("unchanged", `${Math.round(100 * top)} % of the noise`);
     this.background = picture(view.pictures[selected].file.url, "", { class: "whole dimmed" });
-    this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""));
+    this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""), key);
     const track = make("div", { class: "track" }, this.curve(Math.max(most, 1e-9)), this.scrubber(steps));
     const curve = make("div", { class: "curves" }, "noise", track, "picture");
-    const key = heatKey("unchanged", `by ${Math.round(100 * top)} % of the noise`);
-    const text = make("p", { class: "figures" }, make("span", {}, TOLD[this.part]), key);
+    const text = make("p", { class: "figures" }, TOLD[this.part]);
     const taken = chips("Without", partsOf(view), null, (key) => this.viewer.takeAway(key));
     this.below.replaceChildren(curve, text, taken);
     this.goTo(this.step);

@@ -32,7 +32,7 @@ const OPAQUE = [...STOPS].map(([at, red, green, blue]) => `rgb(${red} ${green} $
 /** The colours of heat with what its two ends mean. */
 export function heatKey(least, most) {
   const bar = make("i", { class: "heat-bar", "--heat": `linear-gradient(90deg, ${OPAQUE})`, "aria-hidden": "true" });
-  return make("span", { class: "heat-key" }, make("span", {}, least), bar, make("span", {}, most));
+  return make("span", { class: "tag heat-key" }, make("span", {}, least), bar, make("span", {}, most));
 }
 
 /** Paints levels (an array of width * height numbers in 0..255) on a canvas of that size. */

@@ -7,7 +7,6 @@ import { picture } from "./result.js";
 
 const PAIR = "pair";
 const MODES = { slider: "Slider", side: "Side by side", difference: "Difference" };
-const ANY = { key: PAIR, name: "Any two…" };
 
 const percent = (share) => `${Math.round(100 * share)} %`;
 
@@ -42,8 +41,9 @@ export class ComparePanel {
   /** The chips; they stay whatever is above them. */
   prepare(view) {
     const pressed = this.part === PAIR ? PAIR : partIn(view, this.part);
-    const offered = [...partsOf(view), ...(view.gallery?.length > 1 ? [ANY] : [])];
-    this.below.replaceChildren(chips("Without", offered, pressed, (key) => this.choose(key)));
+    const two = { class: "chip", "aria-pressed": String(pressed === PAIR), "data-key": PAIR };
+    const any = view.gallery?.length > 1 ? button("Any two pictures", () => this.choose(PAIR), two) : null;
+    this.below.replaceChildren(chips("Without", partsOf(view), pressed, (key) => this.choose(key), any));
   }
 
   /** The plain picture as it forms. */
@@ -68,6 +68,8 @@ export class ComparePanel {
     if (this.part === PAIR) return this.showPair(view);
     const twin = view.twins[partIn(view, this.part)];
     const difference = twin.differences[selected];
+    if (this.twin !== twin.files[0].url) this.position = twin.middle; // the divider goes through what was changed
+    this.twin = twin.files[0].url;
     this.lay(view.pictures[selected].file.url, twin.files[selected].url, this.tags(view), { ...twin, difference });
     this.below.append(this.figures(difference));
   }
@@ -102,8 +104,7 @@ export class ComparePanel {
     const text = isLocal
       ? `It changed ${percent(inside)} of its own place, and ${percent(outside)} of the rest.`
       : `It changed ${percent(share)} of the picture.`;
-    const key = this.mode === "difference" ? [heatKey("no change", "another colour")] : [];
-    return make("p", { class: "figures" }, make("span", {}, text), ...key);
+    return make("p", { class: "figures" }, make("span", {}, text));
   }
 
   /** Two pictures, `twin` saying how they differ, if that is known. */
@@ -112,7 +113,10 @@ export class ComparePanel {
     const shown = mode === "difference" ? this.heat(modulated, twin.difference) : this.image(modulated, right, "modulated");
     const outline = twin?.outline && mode !== "side" ? [picture(twin.outline, "", { class: "outline" })] : [];
     const tags = [make("span", { class: "tag left" }, left), make("span", { class: "tag right" }, right)];
-    if (mode === "difference") tags[1].textContent = "Difference";
+    if (mode === "difference") {
+      tags[1].textContent = "Difference";
+      tags.push(heatKey("no change", "another colour"));
+    }
     this.node.classList.toggle("side", mode === "side");
     this.node.replaceChildren(this.image(plain, left, "plain"), shown, ...outline, ...tags);
     if (mode === "side") return;

@@ -40,8 +40,9 @@ class Viewer {
     this.stage = make("div", { class: "stage", role: "tabpanel", id: "mcm-stage", "aria-label": TITLES.result });
     this.bar = make("div", { class: "bar" });
     this.below = make("div", { class: "below" });
+    this.saying = make("div", { class: "tag said", "aria-hidden": "true" });
     this.heard = make("div", { class: "heard", role: "status", "aria-live": "polite" });
-    const body = make("div", { class: "body", "--ratio": ratio }, this.stage, this.below);
+    const body = make("div", { class: "body", "--ratio": ratio }, this.stage, this.below, this.saying);
     root.replaceChildren(this.tabs, body, this.bar, this.heard);
     this.refresh();
   }
@@ -56,7 +57,8 @@ class Viewer {
   }
 
   open(tab) {
-    Object.assign(this, { tab, said: null });
+    this.tab = tab;
+    this.saying.textContent = "";
     this.refresh();
     if (tab === "compare") this.compare();
   }
@@ -73,10 +75,9 @@ class Viewer {
     this.tabs.querySelector("[data-tab=compare]").focus();
   }
 
-  /** Says in the line below the picture, and aloud, what has come of an action. */
+  /** Says over the picture, and aloud, what has come of an action. */
   say(text) {
-    this.said = this.heard.textContent = text;
-    this.refresh();
+    this.saying.textContent = this.heard.textContent = text;
   }
 
   select(index) {
@@ -92,7 +93,7 @@ class Viewer {
     if (view.run !== this.view.run) Object.assign(this, { selected: 0, previews: [] });
     if (view.state === "running") this.previews[view.step] = view.previews;
     this.tell(view);
-    if (view.state !== this.view.state) this.said = null;
+    if (view.state !== this.view.state) this.saying.textContent = "";
     this.view = view;
     this.refresh();
   }
@@ -210,7 +211,7 @@ class Viewer {
       stopped: counts ? `Stopped at step ${step + 1} of ${total}` : "Stopped",
       failed: this.view.last ? `No new picture. ${this.view.message}` : "No picture",
     };
-    const line = make("div", { class: "status" }, make("span", {}, this.said ?? texts[state] ?? ""));
+    const line = make("div", { class: "status" }, make("span", {}, texts[state] ?? ""));
     if (isBusy(this.view)) {
       const bar = make("progress", { max: total || 1, "aria-label": "Progress" });
       bar.value = counts ? step + 1 : 0;

@@ -21,8 +21,8 @@ export function partIn(view, key) {
   return partsOf(view).some((part) => part.key === key) ? key : ALL;
 }
 
-/** A row of chips; the one of `pressed` is. */
-export function chips(label, parts, pressed, choose) {
+/** A row of chips, of which that of `pressed` is; `beside` stands at its end. */
+export function chips(label, parts, pressed, choose, beside = null) {
   const row = make("div", { class: "chips", role: "group", "aria-label": label });
   for (const { key, name, color } of parts) {
     const swatch = color ? make("i", { class: "swatch", "--swatch": color }) : null;
@@ -34,5 +34,6 @@ export function chips(label, parts, pressed, choose) {
     row.append(button([swatch, make("span", { class: "name" }, name)].filter(Boolean), press, attributes));
   }
   roving(row)(row.querySelector("[aria-pressed=true]") ?? row.firstChild);
-  return make("div", { class: "labelled" }, make("span", { class: "label", "aria-hidden": "true" }, label), row);
+  const heading = make("span", { class: "label", "aria-hidden": "true" }, label);
+  return make("div", { class: "labelled" }, heading, row, beside);
 }

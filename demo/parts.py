@@ -6,6 +6,7 @@ A part is named by a key: "drawing" is all of it, "change" what was drawn since 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,10 +49,10 @@ def _remaining(conditions: Conditions, part: str, before: Conditions | None) -> 
     name, _, index = part.partition(":")
     if part == CHANGE and before is not None:
         return before
-    if not index and name in conditions.maps:
-        return conditions.only(other for other in conditions.maps if other != name)
+    if part in conditions.maps:
+        return conditions.only(other for other in conditions.maps if other != part)
     labels = conditions.maps.get(LABELS)
-    if name != LABELS or labels is None or not index.isascii() or not index.isdigit():
+    if name != LABELS or labels is None or re.fullmatch("[0-9]{1,3}", index) is None:
         raise InputError(GONE)
     if not (taken := labels == int(index)).any() or int(index) == VOID:
         raise InputError(GONE)

@@ -38,7 +38,8 @@ def test_a_part_alone_is_taken_away(request_: Resolved) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["labels:2", "labels:0", "labels:", "labels:x", "labels:-1", "depth", CHANGE, ""]
+    "part",
+    ["labels:2", "labels:0", "labels:", "labels:x", "labels:-1", "labels:" + 5000 * "9", "depth", CHANGE, ""],
 )
 def test_what_is_not_there_cannot_be_taken_away(request_: Resolved, part: str) -> None:
     with pytest.raises(InputError, match="not in the drawing"):

@@ -26,7 +26,7 @@ from .models import Model, Models
 from .page import Page, about, kinds, map_thumbnails
 from .runs import Run
 from .strip import chosen
-from .visit import Shown
+from .visit import Kept, Shown
 
 Values = Mapping[Any, Any]
 
@@ -64,11 +64,13 @@ class Restoring:
         """A picture of the gallery, and everything as it was for it."""
         with readable():
             visit = values[self.page.visit]
-            kept = visit.kept[chosen(event, len(visit.kept))]
-            if not kept.view:  # the server was another one when it was painted
-                return self._owed(self._restored(values, Shown(kept.model, kept.request, {})))
-            view = views.again(kept.view, Run())
-            return self._restored(values, Shown(kept.model, kept.request, view))
+            return self._again(values, visit.kept[chosen(event, len(visit.kept))])
+
+    def choose_cell(self, values: Values, event: gr.EventData) -> Updates:
+        """The same for a picture of the last row."""
+        with readable():
+            row = values[self.page.visit].row
+            return self._again(values, row[chosen(event, len(row))])
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
@@ -112,6 +114,12 @@ class Restoring:
         return [model for model in models if record.origin and not record.origin.differences(model.origin)]
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _again(self, values: Values, kept: Kept) -> Updates:
+        if not kept.view:  # the server was another one when it was painted
+            return self._owed(self._restored(values, Shown(kept.model, kept.request, {})))
+        view = views.again(kept.view, Run())
+        return self._restored(values, Shown(kept.model, kept.request, view, before=kept.before))
 
     def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other becomes a drawing."""
@@ -158,7 +166,7 @@ class Restoring:
         further = request.conditions.only(modality.name for modality in model.further)
         visit = replace(values[page.visit], shown=shown)
         memory = {"stale": "", "shown": shown.view["pictures"][0]["file"]} if shown.view else {"stale": ""}
-        shows = {page.viewer: shown.view, page.memory: memory}
+        shows = {page.viewer: visit.view(), page.memory: memory}
         return {**updates, page.model: model.name, **shows, **self._with_maps(visit, further)}
 
     def _drawn(self, values: Values, image: Image.Image) -> Updates:

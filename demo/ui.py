@@ -11,9 +11,11 @@ from starlette.middleware import Middleware
 from . import api
 from .component import READY
 from .delivery import Delivery
+from .effects import Effects
 from .errors import readable
 from .examples import read_examples
 from .form import chip_script, styled, word_script
+from .grids import Grids
 from .guard import Guard
 from .introduced import TITLE, Introduced
 from .memory import link_script, remember_script
@@ -22,6 +24,7 @@ from .opening import Opening
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
 from .restoring import Restoring
+from .reuse import Reuse
 from .runs import Runs
 from .theme import CSS, HEAD, theme
 from .unserved import Unserved
@@ -61,9 +64,10 @@ def build_ui(models: Models) -> gr.Blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         painting = Painting(page, models, Runs())
-        paints = _connect_painting(page, painting, models, blocks)
+        paints, beside = _connect_painting(page, painting, models, blocks)
         restoring = Restoring(page, models, examples)
-        _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
+        event = _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
+        _connect_pictures(page, restoring, Reuse(page, models), painting, event, paints, beside)
         _connect_words(page, models)
         _connect_memory(page)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
@@ -119,8 +123,10 @@ def _on_device(models: Models) -> dict[str, Any]:
     return {"concurrency_id": "model", "concurrency_limit": models.engine.holds + 7}
 
 
-def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr.Blocks) -> dict[str, Any]:
-    """-> how the events that paint are connected."""
+def _connect_painting(
+    page: Page, painting: Painting, models: Models, blocks: gr.Blocks
+) -> tuple[dict[str, Any], list[Any]]:
+    """-> how the events that paint are connected, and those that paint beside a finished picture."""
     inputs, form = page.inputs(), page.form
     outputs = [page.viewer, page.memory, form.seed, page.gallery, page.gallery_box, page.visit]
     run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
@@ -131,17 +137,19 @@ def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr
     changes = (page.canvas.stroke, page.words.changed, page.live.input)
     lively = [event(painting.live, **run) for event in changes]
     lively.append(page.canvas.moving(painting.move, **run))
-    compared = page.viewer.compare(painting.compare, **run)
+    effects, grids = Effects(painting), Grids(painting)
+    beside = [page.viewer.compare(effects.compare, **run), page.viewer.row(grids.row, **run)]
     at_once: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "queue": False, **HIDDEN}
-    page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)
+    page.stop.click(painting.stop, cancels=[*painted, *lively, *beside], **at_once)
     page.live.input(painting.live_off, **at_once)
     blocks.unload(painting.leave)
-    return run
+    return run, beside
 
 
 def _connect_restoring(
     page: Page, restoring: Restoring, opening: Opening, painting: Painting, paints: dict[str, Any]
-) -> None:
+) -> dict[str, Any]:
+    """-> how the events that bring something onto the page are connected."""
     form = page.form
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
@@ -150,7 +158,6 @@ def _connect_restoring(
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
     page.model.input(restoring.choose_model, **event)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
-    page.gallery.choose(restoring.choose_kept, **event).then(painting.brought, **paints)
     page.upload.upload(restoring.upload, **event)
     page.canvas.dropped(restoring.drop, **event)
     if page.maps is not None:
@@ -160,6 +167,23 @@ def _connect_restoring(
     named = page.named()
     ready.then(None, inputs=list(named.values()), js=remember_script(list(named)), **HIDDEN)
     ready.then(painting.brought, **paints)
+    return event
+
+
+def _connect_pictures(
+    page: Page,
+    restoring: Restoring,
+    reuse: Reuse,
+    painting: Painting,
+    event: dict[str, Any],
+    paints: dict[str, Any],
+    beside: list[Any],
+) -> None:
+    """What is done with finished pictures. What is painted beside one ends where another takes its place."""
+    page.gallery.choose(restoring.choose_kept, cancels=beside, **event).then(painting.brought, **paints)
+    page.viewer.choose(restoring.choose_cell, cancels=beside, **event)
+    page.viewer.reuse(reuse.onto_canvas, inputs=event["inputs"], outputs=page.canvas, **HIDDEN)
+    page.viewer.enlarge(reuse.enlarge, inputs=event["inputs"], outputs=page.viewer, **HIDDEN)
 
 
 def _connect_words(page: Page, models: Models) -> None:

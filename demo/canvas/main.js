@@ -6,8 +6,9 @@ import { put, take } from "../storage.js";
 import { firstTool } from "./actions.js";
 import { Drawing, fromValue, LAYERS, MAX_SIDE, MIN_SIDE, toValue } from "./drawing.js";
 import { Editor } from "./editor.js";
-import { listenToArrows, listenToFiles, listenToKeys, listenToPointers } from "./input.js";
+import { listenToArrows, listenToFiles, listenToKeys } from "./input.js";
 import { Panel } from "./panel.js";
+import { listenToGrip, listenToPointers, listenToWheel } from "./pointers.js";
 import { resample } from "./raster.js";
 import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
 
@@ -60,15 +61,18 @@ class Canvas {
     this.revision = 0;
     this.visible = {};
     this.moved = { at: -Infinity, turn: null };
+    this.isAhead = false; // Python was sent more than the drawing's last step
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
     this.stage = new Stage(this.drawing);
-    this.editor = new Editor(this.drawing, {
+    this.editor = new Editor(this.drawing, this.stage.view, {
       paint: (layer, rect) => this.paint(layer, rect),
       step: () => this.publish(),
       state: () => this.refresh(),
       say: (text) => this.panel.say(text),
       generate: () => gradio.trigger("generate"),
+      taken: () => this.takeBack(),
+      help: () => this.panel.openKeys(),
     });
     this.panel = new Panel(this.editor, {
       show: (layer, isVisible) => this.show(layer, isVisible),
@@ -76,6 +80,7 @@ class Canvas {
       download: (layer) => this.download(layer),
     });
     for (const layer of LAYERS) this.show(layer, true);
+    this.stage.root.append(this.panel.wholeView);
     const work = make("div", { class: "work" }, this.stage.root, this.panel.legend);
     root.replaceChildren(this.panel.toolbar, work, this.panel.options, this.panel.status);
     this.listen();
@@ -83,6 +88,8 @@ class Canvas {
 
   listen() {
     const say = (text) => this.panel.say(text);
+    listenToGrip(this.stage);
+    listenToWheel(this.stage);
     listenToPointers(this.stage, this.editor, (at) => this.hover(at));
     listenToArrows(this.stage, this.editor, (at) => this.aim(at), say);
     listenToKeys(this.root, this.editor, () => this.panel.classes);
@@ -128,6 +135,7 @@ class Canvas {
   // -- to Python --------------------------------------------------------------------------------------------
 
   publish(about = {}) {
+    this.isAhead = false;
     this.gradio.props.value = this.keep(nextChange(this.revision));
     this.gradio.trigger("stroke", { revision: this.revision, ...about });
   }
@@ -139,8 +147,14 @@ class Canvas {
     const waited = performance.now() - this.moved.at;
     if (waited < (turn === this.moved.turn ? PATIENCE_MS : MOVING_MS)) return;
     this.moved = { at: performance.now(), turn };
+    this.isAhead = true;
     this.gradio.props.value = toValue(this.drawing, this.revision);
     this.gradio.trigger("moving", { revision: Math.max(this.revision, latestChange()) });
+  }
+
+  /** A stroke was taken back: nothing of it stays, in Python neither. */
+  takeBack() {
+    if (this.isAhead) this.publish();
   }
 
   /** Gives the drawing a number and keeps it; the canvas value. */

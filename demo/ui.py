@@ -8,26 +8,29 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from mcm_core.request import random_seed
-
 from . import api
 from .component import READY
 from .delivery import Delivery
 from .errors import readable
 from .examples import read_examples
-from .form import chip_script, link_script
+from .form import chip_script, styled, word_script
 from .guard import Guard
+from .introduced import TITLE, Introduced
+from .memory import link_script, remember_script
 from .models import Models
+from .opening import Opening
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
 from .restoring import Restoring
 from .runs import Runs
 from .theme import CSS, HEAD, theme
 from .unserved import Unserved
+from .words import read
 
 QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 
@@ -53,13 +56,16 @@ def build_ui(models: Models) -> gr.Blocks:
     """The page for these models; nothing is launched."""
     examples = read_examples()
     with Blocks(
-        title="MCM: draw it", analytics_enabled=False, delete_cache=(1800, 12 * 3600), fill_width=True
+        title=TITLE, analytics_enabled=False, delete_cache=(1800, 12 * 3600), fill_width=True
     ) as blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         painting = Painting(page, models, Runs())
         paints = _connect_painting(page, painting, models, blocks)
-        _connect_restoring(page, Restoring(page, models, examples), painting, paints, blocks)
+        restoring = Restoring(page, models, examples)
+        _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
+        _connect_words(page, models)
+        _connect_memory(page)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
@@ -95,6 +101,7 @@ def launch_options(
             "middleware": [
                 Middleware(Guard, hosts=tuple(hosts)),
                 Middleware(Unserved),
+                Middleware(Introduced),
                 Middleware(delivery or Delivery()),
             ],
         },
@@ -115,18 +122,13 @@ def _on_device(models: Models) -> dict[str, Any]:
 def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr.Blocks) -> dict[str, Any]:
     """-> how the events that paint are connected."""
     inputs, form = page.inputs(), page.form
-    outputs = [page.viewer, form.seed, page.gallery, page.gallery_box, page.visit]
+    outputs = [page.viewer, page.memory, form.seed, page.gallery, page.gallery_box, page.visit]
     run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
     # One by one, because gr.on does not know the events of a component of our own.
     asked = (page.go.click, form.prompt.submit, page.canvas.generate)
     painted = [event(painting.generate, **run) for event in asked]
-    changes = (
-        page.canvas.stroke,
-        page.live.input,
-        form.styles.input,
-        form.seed.input,
-        *(strength.release for strength in form.strengths.values()),
-    )
+    painted.append(page.dice.click(painting.roll, **run))
+    changes = (page.canvas.stroke, page.words.changed, page.live.input)
     lively = [event(painting.live, **run) for event in changes]
     lively.append(page.canvas.moving(painting.move, **run))
     compared = page.viewer.compare(painting.compare, **run)
@@ -138,27 +140,57 @@ def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr
 
 
 def _connect_restoring(
-    page: Page, restoring: Restoring, painting: Painting, paints: dict[str, Any], blocks: gr.Blocks
+    page: Page, restoring: Restoring, opening: Opening, painting: Painting, paints: dict[str, Any]
 ) -> None:
     form = page.form
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
-    outputs = [*everything, page.kind, page.upload, page.visit, *boxes]
+    shown = [page.memory, page.live, page.gallery, page.gallery_box]
+    outputs = [*everything, *shown, page.kind, page.upload, page.visit, *boxes]
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
     page.model.input(restoring.choose_model, **event)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
-    page.canvas.untouched(restoring.welcome, **event).then(painting.brought, **paints)
-    page.gallery.choose(restoring.choose_kept, **event)
+    page.gallery.choose(restoring.choose_kept, **event).then(painting.brought, **paints)
     page.upload.upload(restoring.upload, **event)
     page.canvas.dropped(restoring.drop, **event)
     if page.maps is not None:
         page.maps.choose(restoring.forget_map, **event)
-    chips = [form.styles, form.prompt]
-    form.styles.input(None, inputs=chips, outputs=chips, js=chip_script(), **HIDDEN)
-    page.dice.click(random_seed, outputs=form.seed, queue=False, **HIDDEN)
-    named = form.by_name()
+    opened = page.memory.opened(opening.opened, **event)
+    ready = opened.then(None, js=READY, **HIDDEN)
+    named = page.named()
+    ready.then(None, inputs=list(named.values()), js=remember_script(list(named)), **HIDDEN)
+    ready.then(painting.brought, **paints)
+
+
+def _connect_words(page: Page, models: Models) -> None:
+    """What the prompt and its chips do to each other, and what the model does not read of them."""
+    form = page.form
+    chips: list[Any] = [form.styles, form.prompt]
+    pressed = form.styles.input(None, inputs=chips, outputs=chips, js=chip_script(), **HIDDEN)
+    pressed.then(None, js=CHANGED, **HIDDEN)
+    form.scheduler.input(None, js=CHANGED, **HIDDEN)
+    form.prompt.change(None, inputs=chips, outputs=form.styles, js=word_script(), **HIDDEN)
+
+    def judged(prompt: Any, styles: Any, model: Any) -> Any:
+        with readable():
+            return read(str(styled(prompt or "", styles)), models[model].base)
+
+    for field in (*chips, page.model):
+        field.change(
+            judged,
+            inputs=[*reversed(chips), page.model],
+            outputs=page.words,
+            queue=False,
+            trigger_mode="always_last",
+            **HIDDEN,
+        )
+
+
+def _connect_memory(page: Page) -> None:
+    names, fields = list(page.named()), list(page.named().values())
+    for field in fields:
+        field.change(None, inputs=fields, js=remember_script(names), **HIDDEN)
     copied = page.link.click(
-        None, inputs=list(named.values()), outputs=page.link, js=link_script(list(named)), **HIDDEN
+        None, inputs=[page.canvas, *fields], outputs=page.link, js=link_script(names), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
-    blocks.load(restoring.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)

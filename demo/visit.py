@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mcm_core.drawing.conditions import Conditions, LabelClass
-from mcm_core.record import of_picture
+from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import Resolved
 
 from .pictures import drawing_picture, thumbnail
@@ -30,10 +30,21 @@ class Shown:
 
 @dataclass(frozen=True)
 class Kept(Shown):
-    """A picture of the gallery; `images` are data URLs of the drawing and of the picture."""
+    """A picture of the gallery; `images` are data URLs of the drawing and of the picture.
 
+    The view is empty where only the request was kept, by the browser: it is painted again.
+    """
+
+    id: str
     images: tuple[str, str]
     live: bool
+
+    def entry(self) -> dict[str, Any]:
+        """As the browser keeps it; the picture itself can be painted again."""
+        record = to_json(Record(self.request))
+        return {
+            "id": self.id, "model": self.model, "record": record, "images": self.images, "live": self.live
+        }  # fmt: skip
 
     def thumbnail(self) -> dict[str, Any]:
         """As `demo.strip` wants it."""
@@ -43,11 +54,13 @@ class Kept(Shown):
 
 @dataclass(frozen=True)
 class Visit:
-    """`further` are maps that no canvas can draw, `kept` the gallery, newest first."""
+    """`further` are maps that no canvas can draw, `kept` the gallery, newest first; `owed`: what is asked for
+    is to be painted, though nobody has pressed a button."""
 
     further: Conditions = field(default_factory=Conditions)
     shown: Shown | None = None
     kept: tuple[Kept, ...] = ()
+    owed: bool = False
 
     def keeping(self, shown: Shown, images: np.ndarray, classes: Sequence[LabelClass], live: bool) -> Visit:
         """With pictures (B, H, W, 3) shown and in front of the gallery; of live ones only the last stays."""
@@ -58,12 +71,13 @@ class Visit:
                 shown.model,
                 of_picture(shown.request, index),
                 single(shown.view, index),
+                f"{shown.view['run']}-{index}",
                 (drawing, thumbnail(image)),
                 live,
             )
             for index, image in enumerate(images)
         )
-        return replace(self, shown=shown, kept=(*new, *before)[:KEPT])
+        return replace(self, shown=shown, kept=(*new, *before)[:KEPT], owed=False)
 
     def thumbnails(self) -> list[dict[str, Any]]:
         return [kept.thumbnail() for kept in self.kept]

@@ -285,12 +285,12 @@ def fields(models: Models) -> form.Form:
 
 
 def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
-    query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "new_seed": "false",
+    query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "locked": "false",
              "seed": "99", "scheduler": "euler", "strength.sketch": "0.5", "utm": "x"}  # fmt: skip
     names = {field: name for name, field in fields.by_name().items()}
     updates = form.from_link(fields, query)
     assert {names[field]: value for field, value in updates.items()} == {
-        "prompt": "a lake & <b>hills</b>", "styles": ["Night", "Oil"], "steps": 12, "new_seed": False,
+        "prompt": "a lake & <b>hills</b>", "styles": ["Night", "Oil"], "steps": 12, "locked": False,
         "seed": 99, "scheduler": "euler", "strength.sketch": 0.5,
     }  # fmt: skip
 
@@ -322,13 +322,17 @@ def test_a_request_comes_back_from_the_fields_that_it_filled(fields: form.Form, 
 def test_a_live_request_has_few_steps_one_picture_and_the_same_seed(
     fields: form.Form, models: Models
 ) -> None:
-    values = {
-        **fields.restored(models.default.resolved(Request(steps=30, seeds=(4, 5)))),
-        fields.new_seed: True,
-    }
+    values = fields.restored(models.default.resolved(Request(steps=30, seeds=(4, 5))))
     request = fields.request(values, Conditions(), models.default, live=True)
     assert (request.steps, request.seeds) == (form.LIVE_STEPS, (4,))
-    assert fields.request(values, Conditions(), models.default).seeds != (4, 5)
+    assert fields.request(values, Conditions(), models.default).seeds == (4, 5)
+
+
+def test_an_empty_seed_is_a_random_one(fields: form.Form, models: Models) -> None:
+    values = {**fields.restored(models.default.resolved(Request(seeds=(4,)))), fields.seed: None}
+    drawn = {fields.request(values, Conditions(), models.default).seeds for _ in range(8)}
+    assert len(drawn) > 1
+    assert all(0 <= first <= MAX_SEED for (first,) in drawn)
 
 
 def test_a_modulator_of_few_steps_is_asked_for_what_it_can_do(fields: form.Form, models: Models) -> None:

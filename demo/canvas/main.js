@@ -1,6 +1,8 @@
 // Puts the parts together and speaks with Gradio.
 
+import { latestChange, nextChange } from "../changes.js";
 import { make } from "../dom.js";
+import { put, take } from "../storage.js";
 import { firstTool } from "./actions.js";
 import { Drawing, fromValue, LAYERS, MAX_SIDE, MIN_SIDE, toValue } from "./drawing.js";
 import { Editor } from "./editor.js";
@@ -31,30 +33,20 @@ function sameNames(before, after) {
   return [0, ...before.map(({ name }) => after.findIndex((known) => known.name === name) + 1)];
 }
 
-/** The drawing in the browser's storage, so that it outlives a reload. Storage may be full, damaged or forbidden. */
+/** The drawing in the browser's storage, so that it outlives a reload; `key` null keeps nothing. */
 class Shelf {
   constructor(key) {
-    this.key = key ? `mcm-canvas:${key}` : null;
+    this.key = key ? `canvas:${key}` : null;
   }
 
   put(value, classes) {
-    if (!this.key) return;
-    try {
-      localStorage.setItem(this.key, JSON.stringify({ value, names: classes.map(({ name }) => name) }));
-    } catch {
-      // No room or no permission: the drawing lives as long as the page.
-    }
+    if (this.key) put(this.key, { value, names: classes.map(({ name }) => name) });
   }
 
   /** {value, names} or null. */
   take() {
-    if (!this.key) return null;
-    try {
-      const kept = JSON.parse(localStorage.getItem(this.key));
-      return kept && Array.isArray(kept.names) ? kept : null;
-    } catch {
-      return null;
-    }
+    const kept = this.key ? take(this.key) : null;
+    return Array.isArray(kept?.names) ? kept : null;
   }
 }
 
@@ -135,9 +127,9 @@ class Canvas {
 
   // -- to Python --------------------------------------------------------------------------------------------
 
-  publish() {
-    this.gradio.props.value = this.keep(this.revision + 1);
-    this.gradio.trigger("stroke", { revision: this.revision });
+  publish(about = {}) {
+    this.gradio.props.value = this.keep(nextChange(this.revision));
+    this.gradio.trigger("stroke", { revision: this.revision, ...about });
   }
 
   /** While the brush moves, for those who want to follow it: the drawing so far, one after the other is answered. */
@@ -148,7 +140,7 @@ class Canvas {
     if (waited < (turn === this.moved.turn ? PATIENCE_MS : MOVING_MS)) return;
     this.moved = { at: performance.now(), turn };
     this.gradio.props.value = toValue(this.drawing, this.revision);
-    this.gradio.trigger("moving", { revision: this.revision });
+    this.gradio.trigger("moving", { revision: Math.max(this.revision, latestChange()) });
   }
 
   /** Gives the drawing a number and keeps it; the canvas value. */
@@ -192,10 +184,9 @@ class Canvas {
     this.adopt();
     if (props.value) this.load(props.value);
     this.drawing.forget();
-    this.settle();
+    this.settle({ returned: true });
     this.panel.say("");
     this.root.dataset.state = "ready";
-    if (!kept && !props.value && !location.search) this.gradio.trigger("untouched");
   }
 
   /** Takes over what Python changed. A drawing keeps its classes by name when the legend changes. */
@@ -215,9 +206,9 @@ class Canvas {
   }
 
   /** Python must know what is seen, also where that is not quite what it sent. */
-  settle() {
+  settle(about) {
     this.refresh();
-    if (!this.isShown(this.gradio.props.value)) this.publish();
+    if (!this.isShown(this.gradio.props.value)) this.publish(about);
   }
 
   setLayers(layers) {

@@ -63,9 +63,11 @@ class Viewer {
     if (view === this.view) return;
     if (view.run !== this.view.run) Object.assign(this, { selected: 0, previews: [] });
     if (view.state === "running") this.previews[view.step] = view.previews;
+    const isFinished = view.state === "done" && this.view.state !== "comparing";
     this.tell(view);
     this.view = view;
     this.refresh();
+    if (isFinished) this.open(this.tab); // the tab Compare asks for what it lacks
   }
 
   tell({ state, message }) {
@@ -157,7 +159,7 @@ class Viewer {
     const texts = {
       idle: "",
       draft: "Following your hand",
-      waiting: place > 1 ? `In line: ${place - 1} before you` : "Starting",
+      waiting: place > 0 ? `In line: ${place} before you` : "Starting",
       running: counts ? `Step ${step + 1} of ${total} · ${time(left)} left` : "Starting",
       comparing: counts ? `Without the drawing: step ${step + 1} of ${total}` : "Starting",
       done: [seconds ? `Painted in ${time(seconds)}` : "", note || ""].filter(Boolean).join(" · "),

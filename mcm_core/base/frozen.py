@@ -24,6 +24,7 @@ from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, 
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
 from mcm_core.devices import choose_device, choose_dtype
 from mcm_core.schedule import Moment, moment
+from mcm_core.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
@@ -70,6 +71,7 @@ class Base:
         default_guidance_scale: what its model card recommends, or else what suits its family.
         default_steps: what its model card recommends, or else `STEPS`.
         unet: the frozen network.
+        vocabulary: the words that it was taught, by group; None where it is taken to know all.
         preview_decoder: a small one for previews, if any; it counts as no part of the base.
         scheduler: the base's own, a template that is never stepped.
     """
@@ -85,12 +87,14 @@ class Base:
         guidance_scale: float | None = None,
         steps: float | None = None,
         preview_decoder: AutoencoderTiny | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
         self.default_guidance_scale = GUIDANCE[family] if guidance_scale is None else guidance_scale
         self.default_steps = STEPS if steps is None else max(1, round(steps))
+        self.vocabulary = vocabulary
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler
@@ -150,6 +154,7 @@ class Base:
             guidance_scale=recommended(source, "guidance_scale"),
             steps=recommended(source, "num_inference_steps"),
             preview_decoder=decoder,
+            vocabulary=read_vocabulary(source),
         )
 
     # -- what it is ----------------------------------------------------------------------------------------
@@ -208,6 +213,17 @@ class Base:
     def live_scheduler(self, grid: int) -> Any:
         """A fresh scheduler for a modulator distilled to few steps: see `mcm_core.base.schedulers`."""
         return schedulers.live_scheduler(self.scheduler, grid)
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a prompt it reads."""
+        tokenizer = self._pipe.tokenizer
+        return tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text; those of texts that white space parts add up."""
+        with self._tokenizing:
+            return [len(self._pipe.tokenizer.tokenize(text)) for text in texts]
 
     # -- what it does --------------------------------------------------------------------------------------
 

@@ -1,0 +1,103 @@
+"""What a base does not read of a prompt: words beyond its length, and words that it was never taught.
+
+A base that was taught few words says which in `vocabulary.json` beside its weights: lists of words and
+phrases by group. Any other base is taken to know all words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcm_core.drawing.conditions import InputError
+
+if TYPE_CHECKING:
+    from mcm_core.base import Base
+
+FILE = "vocabulary.json"
+WORD = re.compile(r"[^\W_]*[^\W\d_][^\W_]*(?:['’][^\W_]+)*")
+"""A word has a letter: the numbers of weights like "(lake:1.3)" are none."""
+
+Vocabulary = Mapping[str, tuple[str, ...]]
+"""Words and phrases by the name of their group."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Words of a prompt as they were typed, in their order and each once.
+
+    Attributes:
+        unknown: those that the base never saw.
+        cut: those behind the last one that it has room for.
+    """
+
+    unknown: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
+
+
+def unread(prompt: str, base: Base) -> Unread:
+    """What the base does not read of the prompt; nothing where it takes no text at all."""
+    if not base.accepts_text:
+        return Unread()
+    pieces = prompt.split()
+    fitting = _fitting(base.count_tokens(pieces), base.max_tokens)
+    read, cut = (_words(" ".join(part)) for part in (pieces[:fitting], pieces[fitting:]))
+    known = _known(tuple(base.vocabulary.items())) if base.vocabulary else None
+    unknown = () if known is None else [word for word in read if word.lower().replace("’", "'") not in known]
+    return Unread(tuple(unknown), tuple(cut))
+
+
+def read_vocabulary(folder: str | Path) -> Vocabulary | None:
+    """The words of a base's local folder; None where it has no such file.
+
+    Raises:
+        InputError: the file is no JSON object of lists of text.
+    """
+    file = Path(folder) / FILE
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(file) from error
+    if not isinstance(content, dict) or not all(map(_is_texts, content.values())):
+        raise _damaged(file)
+    return {name: tuple(texts) for name, texts in content.items()}
+
+
+def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Beside the weights of a base, before its sums are written."""
+    text = json.dumps(vocabulary, indent=1, ensure_ascii=False)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _words(text: str) -> list[str]:
+    return list(dict.fromkeys(WORD.findall(text)))
+
+
+@cache
+def _known(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> frozenset[str]:
+    texts: Iterable[str] = (text for _, texts in groups for text in texts)
+    return frozenset(word.lower() for text in texts for word in WORD.findall(text))
+
+
+def _fitting(counts: list[int], room: int) -> int:
+    """How many pieces of so many tokens fit, from the first on."""
+    for index, count in enumerate(counts):
+        room -= count
+        if room < 0:
+            return index
+    return len(counts)
+
+
+def _is_texts(texts: object) -> bool:
+    return isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+
+
+def _damaged(file: Path) -> InputError:
+    return InputError(f"{file} is damaged: it must hold lists of words by group. Copy the model again.")

@@ -18,6 +18,8 @@ from .examples import read_examples
 from .form import chip_script, link_script
 from .guard import Guard
 from .models import Models
+from .offering import Offering
+from .offering import lay_out as lay_out_offer
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
 from .restoring import Restoring
@@ -28,6 +30,7 @@ from .unserved import Unserved
 QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+FOCUS = "() => { document.querySelector('#offer-use:not(:disabled), #offer-cancel')?.focus(); }"
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 
@@ -59,7 +62,10 @@ def build_ui(models: Models) -> gr.Blocks:
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         painting = Painting(page, models, Runs())
         paints = _connect_painting(page, painting, models, blocks)
-        _connect_restoring(page, Restoring(page, models, examples), painting, paints, blocks)
+        offering = Offering(page, lay_out_offer(models.default), models)
+        restoring = Restoring(page, models, examples, offering)
+        _connect_restoring(page, restoring, painting, paints, blocks)
+        _connect_offering(offering, painting, paints)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
 
 
@@ -145,8 +151,9 @@ def _connect_restoring(
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
     page.canvas.untouched(restoring.welcome, **event).then(painting.brought, **paints)
     page.gallery.choose(restoring.choose_kept, **event)
-    page.upload.upload(restoring.upload, **event)
-    page.canvas.dropped(restoring.drop, **event)
+    offers: dict[str, Any] = {**event, "outputs": [*outputs, *restoring.offering.panel.parts()]}
+    page.upload.upload(restoring.upload, **offers).then(None, js=FOCUS, **HIDDEN)
+    page.canvas.dropped(restoring.drop, **offers).then(None, js=FOCUS, **HIDDEN)
     if page.maps is not None:
         page.maps.choose(restoring.forget_map, **event)
     chips = [form.styles, form.prompt]
@@ -158,3 +165,17 @@ def _connect_restoring(
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
     blocks.load(restoring.load, outputs=outputs, **HIDDEN).then(None, js=READY, **HIDDEN)
+
+
+def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, Any]) -> None:
+    page, panel = offering.page, offering.panel
+    boxes = [box for box in (page.maps, page.maps_box) if box is not None]
+    inputs = {*page.inputs(), panel.kind, panel.offer}
+    event: dict[str, Any] = {
+        "inputs": inputs,
+        "outputs": [page.canvas, page.visit, *boxes, *panel.parts()],
+        **HIDDEN,
+    }
+    panel.kind.input(offering.read_again, **event)
+    panel.use.click(offering.use, **event).then(painting.brought, **paints)
+    panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)

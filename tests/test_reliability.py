@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demo.delivery import Delivery
-from demo.guard import Guard
+from demo.guard import Guard, Uploads
 from demo.models import Models
 from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
@@ -482,6 +482,31 @@ def test_uploads_of_an_address_end_at_a_quota(monkeypatch: pytest.MonkeyPatch) -
     assert asked(guard, "/gradio_api/queue/join", b"0123456789")[0] == 200
     monkeypatch.setattr("demo.guard.HOUR_S", -1.0)  # an hour later
     assert asked(guard, "/gradio_api/upload", b"0123456789")[0] == 200
+
+
+def test_uploads_of_all_together_end_at_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.guard.ALL_UPLOADS_AT_MOST", 100)
+    uploads = Uploads()
+    for number in range(10):
+        assert not uploads.are_spent("somebody new")
+        uploads.add(f"10.0.0.{number}", 10)
+    assert uploads.are_spent("somebody new")
+
+
+def test_of_uploads_no_more_is_kept_than_a_number_a_minute_and_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uploads, now = Uploads(), 0.0
+    monkeypatch.setattr("demo.guard.time.monotonic", lambda: now)
+    for second in range(3 * 3600):
+        now = float(second)
+        uploads.add(f"10.0.{second // 256 % 256}.{second % 256}", 1)  # a new address each time
+        uploads.add("192.0.2.1", 1)
+        assert uploads.are_spent("192.0.2.2") is False
+    assert len(uploads) <= 3600 + 61 + 60
+    now += 2 * 3600
+    assert not uploads.are_spent("192.0.2.1")
+    assert len(uploads) == 0
 
 
 def test_every_answer_says_what_may_be_loaded_and_who_may_frame_it(url: str) -> None:

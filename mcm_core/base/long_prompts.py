@@ -1,8 +1,8 @@
 """Prompts that diffusers' own `encode_prompt` cannot do: beyond the text encoder's context, or weighted.
 
 Both are done by compel (https://github.com/damian0815/compel). It cuts a long prompt between sentences,
-phrases or words into chunks that fit, whose embeddings stand one behind the other. A weight moves the
-embeddings of its words away from those of an empty prompt, or below 1 towards those of the prompt without them.
+phrases or words into chunks that fit, whose embeddings stand one behind the other. A weight moves those of
+its words away from those of an empty prompt, or below 1 towards those of the prompt without them.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from mcm_core.drawing.conditions import InputError
 from mcm_core.request import random_seed
 
 from . import api
@@ -17,6 +18,7 @@ from .errors import readable
 from .examples import read_examples
 from .form import chip_script, link_script
 from .guard import Guard
+from .malformed import Malformed
 from .models import Models
 from .offering import Offering
 from .offering import lay_out as lay_out_offer
@@ -39,9 +41,11 @@ class Blocks(gr.Blocks):
     error has words, too many are refused, and those missing at the end take their defaults, so that a program
     may know fewer than there are."""
 
-    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+    async def process_api(self, block_fn: Any, *args: Any, **options: Any) -> dict[str, Any]:
         with readable():
-            return await super().process_api(*args, **options)
+            if block_fn.fn is None:
+                raise InputError("This event happens in the browser: there is nothing to ask for.")
+            return await super().process_api(block_fn, *args, **options)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         if len(inputs) > len(block_fn.inputs):
@@ -98,6 +102,7 @@ def launch_options(
                 Middleware(Guard, hosts=tuple(hosts)),
                 Middleware(Unserved),
                 Middleware(delivery or Delivery()),
+                Middleware(Malformed),
             ],
         },
         "max_file_size": "20mb",

@@ -94,7 +94,9 @@ class Restoring:
     def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other is offered as a drawing."""
         here = self.models[values[self.page.model]]
-        image, record = open_recorded(path, lambda record: self._maker(record, here).resolved(record.request))
+        image, record = open_recorded(
+            path, lambda record: self._maker(record, here).resolved(record.request), self.models.takes
+        )
         if record is not None:
             return self._recorded(values, record, to_rgb(image))
         return {**self.offering.offered(values, path, image), self.page.upload: None}

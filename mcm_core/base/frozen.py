@@ -26,6 +26,7 @@ from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, 
 from mcm_core.devices import choose_device, choose_dtype
 from mcm_core.emphasis import parts
 from mcm_core.schedule import Moment, moment
+from mcm_core.sums import digest
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
@@ -51,6 +52,7 @@ class Base:
         unet: the frozen network.
         preview_decoder: a small one for previews, if any; it counts as no part of the base.
         scheduler: the base's own, a template that is never stepped.
+        sums: one SHA-256 for all its files, where their sums lie beside them, see `mcm_core.sums`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Base:
         guidance_scale: float | None = None,
         steps: float | None = None,
         preview_decoder: AutoencoderTiny | None = None,
+        sums: str | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
@@ -86,7 +89,7 @@ class Base:
         if preview_decoder is not None:
             require_fit(preview_decoder, self.identity)
             nn.Module.to(preview_decoder, device=device, dtype=dtype)
-        self.preview_decoder = preview_decoder
+        self.preview_decoder, self.sums = preview_decoder, sums
 
     @classmethod
     def from_pretrained(
@@ -129,6 +132,7 @@ class Base:
             guidance_scale=recommended(source, "guidance_scale"),
             steps=recommended(source, "num_inference_steps"),
             preview_decoder=decoder,
+            sums=digest(Path(source)),
         )
 
     # -- what it is ----------------------------------------------------------------------------------------

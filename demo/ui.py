@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from mcm_core.drawing.conditions import InputError
+
 from . import api
 from .component import READY
 from .delivery import Delivery
@@ -18,8 +20,11 @@ from .form import chip_script, styled, word_script
 from .grids import Grids
 from .guard import Guard
 from .introduced import TITLE, Introduced
+from .malformed import Malformed
 from .memory import link_script, remember_script
 from .models import Models
+from .offering import Offering
+from .offering import lay_out as lay_out_offer
 from .opening import Opening
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
@@ -34,6 +39,7 @@ QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
+FOCUS = "() => { document.querySelector('#offer-use:not(:disabled), #offer-cancel')?.focus(); }"
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 
@@ -42,9 +48,11 @@ class Blocks(gr.Blocks):
     error has words, too many are refused, and those missing at the end take their defaults, so that a program
     may know fewer than there are."""
 
-    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+    async def process_api(self, block_fn: Any, *args: Any, **options: Any) -> dict[str, Any]:
         with readable():
-            return await super().process_api(*args, **options)
+            if block_fn.fn is None:
+                raise InputError("This event happens in the browser: there is nothing to ask for.")
+            return await super().process_api(block_fn, *args, **options)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         if len(inputs) > len(block_fn.inputs):
@@ -65,8 +73,10 @@ def build_ui(models: Models) -> gr.Blocks:
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         painting = Painting(page, models, Runs())
         paints, beside = _connect_painting(page, painting, models, blocks)
-        restoring = Restoring(page, models, examples)
+        offering = Offering(page, lay_out_offer(models.default), models)
+        restoring = Restoring(page, models, examples, offering)
         event = _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
+        _connect_offering(offering, painting, paints)
         _connect_pictures(page, restoring, Reuse(page, models), painting, event, paints, beside)
         _connect_words(page, models)
         _connect_memory(page)
@@ -107,6 +117,7 @@ def launch_options(
                 Middleware(Unserved),
                 Middleware(Introduced),
                 Middleware(delivery or Delivery()),
+                Middleware(Malformed),
             ],
         },
         "max_file_size": "20mb",
@@ -158,8 +169,9 @@ def _connect_restoring(
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
     page.model.input(restoring.choose_model, **event)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
-    page.upload.upload(restoring.upload, **event)
-    page.canvas.dropped(restoring.drop, **event)
+    offers: dict[str, Any] = {**event, "outputs": [*outputs, *restoring.offering.panel.parts()]}
+    page.upload.upload(restoring.upload, **offers).then(None, js=FOCUS, **HIDDEN)
+    page.canvas.dropped(restoring.drop, **offers).then(None, js=FOCUS, **HIDDEN)
     if page.maps is not None:
         page.maps.choose(restoring.forget_map, **event)
     opened = page.memory.opened(opening.opened, **event)
@@ -218,3 +230,17 @@ def _connect_memory(page: Page) -> None:
         None, inputs=[page.canvas, *fields], outputs=page.link, js=link_script(names), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
+
+
+def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, Any]) -> None:
+    page, panel = offering.page, offering.panel
+    boxes = [box for box in (page.maps, page.maps_box) if box is not None]
+    inputs = {*page.inputs(), panel.kind, panel.offer}
+    event: dict[str, Any] = {
+        "inputs": inputs,
+        "outputs": [page.canvas, page.visit, *boxes, *panel.parts()],
+        **HIDDEN,
+    }
+    panel.kind.input(offering.read_again, **event)
+    panel.use.click(offering.use, **event).then(painting.brought, **paints)
+    panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)

@@ -19,6 +19,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 from PIL import Image
 
 from demo import form, pictures, views
@@ -240,6 +241,16 @@ def test_on_zero_gpu_only_what_can_be_pickled_crosses_the_border(
     cancel.set()
     with pytest.raises(Cancelled):
         next(events)
+
+
+def test_a_file_of_a_kind_that_the_model_does_not_take_is_refused_before_it_is_opened(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("demo.models.Model.layers", (LABELS,))
+    monkeypatch.setattr("demo.api.open_picture", lambda path: pytest.fail("it was opened"))
+    Image.new("L", (64, 64)).save(tmp_path / "sketch.png")
+    with pytest.raises(AppError, match="takes no sketch"):
+        generate(client, sketch=handle_file(tmp_path / "sketch.png"))
 
 
 def test_an_unknown_model_is_refused(models: Models) -> None:

@@ -1,4 +1,4 @@
-// props.value: {unknown: [word], cut: [word], vocabulary: {group: [words]} or null}
+// props.value: {unknown: [word], vocabulary: {group: [words]} or null}
 
 import { latestChange, nextChange } from "../changes.js";
 import { button, make } from "../dom.js";
@@ -43,9 +43,8 @@ class Words {
   }
 
   show() {
-    const { unknown = [], cut = [], vocabulary = null } = this.props.value || {};
-    const parts = [marked("Not read:", unknown), marked("Too long, cut off:", cut)];
-    this.told.replaceChildren(...parts.filter(Boolean));
+    const { unknown = [], vocabulary = null } = this.props.value || {};
+    this.told.replaceChildren(...[marked("Not read:", unknown)].filter(Boolean));
     this.told.title = this.told.textContent;
     this.known.hidden = !vocabulary;
     const groups = JSON.stringify(vocabulary);

@@ -5,12 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from mcm_core.drawing.conditions import InputError
 from mcm_core.models import add_options
 
+if TYPE_CHECKING:
+    from .models import Models
+    from .workers import Count
+
+PORT = 7860
+WAITING = 16
+"""Requests in line, for each place where one may run."""
 DELIVERY_S, DOWNLOAD_S = 30.0, 2.0
 """Seconds that the last events may take to their readers, and that these then have for their files."""
 EXAMPLE = """
@@ -25,22 +35,46 @@ def main(arguments: Sequence[str]) -> int:
     with contextlib.suppress(ImportError):  # on ZeroGPU, before anything touches CUDA
         import spaces  # noqa: F401
 
+    with contextlib.ExitStack() as at_the_end:
+        _serve(options, _opened(options, at_the_end))
+    return 0
+
+
+def _opened(options: argparse.Namespace, at_the_end: contextlib.ExitStack) -> Models:
+    """The models, here or on workers, which end with the program."""
+    from .models import Models, open_models
+
+    opening = {
+        "bases": options.base,
+        "modulators": options.modulator,
+        "segmenter": options.segmenter,
+        "live_modulator": options.live_modulator,
+        "preview_decoder": options.preview_decoder,
+        "device": options.device,
+        "dtype": options.dtype,
+    }
+    waiting = options.max_waiting
+    if not (options.workers or options.ray):
+        return Models(open_models(**opening), WAITING if waiting is None else waiting, options.deadline)
+    from .workers import require_ray, started
+
+    require_ray()
+    models = open_models(
+        **{**opening, "device": "cpu"}
+    )  # what is wrong with them is told before others start
+    name = f"mcm-{socket.gethostname()}-{options.port or PORT}"
+    workers = at_the_end.enter_context(started(options.workers, options.ray, opening, options.deadline, name))
+    holds = WAITING * len(workers.streams) if waiting is None else waiting
+    return Models(workers.told(models), holds, options.deadline, workers.streams)
+
+
+def _serve(options: argparse.Namespace, models: Models) -> None:
+    """The page, until the process is told to end, and then the readers have what they wait for."""
     from mcm_core.engine import drain_on_sigterm
 
     from .delivery import Delivery
-    from .models import Models, open_models
     from .ui import build_ui, launch_options
 
-    opened = open_models(
-        options.base,
-        options.modulator,
-        options.segmenter,
-        options.live_modulator,
-        preview_decoder=options.preview_decoder,
-        device=options.device,
-        dtype=options.dtype,
-    )
-    models = Models(opened, max_waiting=options.max_waiting, deadline_s=options.deadline)
     demo = build_ui(models)
     ended, delivery = threading.Event(), Delivery()
     drain_on_sigterm(models.engine, ended.set)
@@ -49,7 +83,9 @@ def main(arguments: Sequence[str]) -> int:
         server_port=options.port,
         prevent_thread_lock=True,
         quiet=True,
-        **launch_options(delivery, [*options.allow_host, options.host or ""], options.auth),
+        **launch_options(
+            delivery, [*options.allow_host, options.host or ""], options.auth, models.engine.holds
+        ),
     )
     print(f"The page is at {address}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
@@ -57,7 +93,6 @@ def main(arguments: Sequence[str]) -> int:
         delivery.wait(DELIVERY_S)
         time.sleep(DOWNLOAD_S)
     demo.close()
-    return 0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -85,6 +120,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add_options(parser)
     parser.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N or MIN-MAX",
+        help="paint on so many replicas, one per GPU or group of cores; of MIN-MAX, the more the more people "
+        "wait (default: in this process, or with --ray one per GPU or machine)",
+    )
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="paint on the Ray cluster that this machine has joined (`ray start --address=ADDRESS`)",
+    )
+    parser.add_argument(
         "--host", help="address to listen at (default: this machine only, or GRADIO_SERVER_NAME)"
     )
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
@@ -104,10 +151,21 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="who may come in (default: everybody)",
     )
     parser.add_argument(
-        "--max-waiting", type=int, default=16, help="requests in line before more are refused"
+        "--max-waiting",
+        type=int,
+        help=f"requests in line before more are refused (default: {WAITING}, times the workers)",
     )
     parser.add_argument("--deadline", type=float, default=300.0, help="seconds that one request may run")
     return parser.parse_args(arguments)
+
+
+def _count(text: str) -> Count:
+    from .workers import Count
+
+    try:
+        return Count.of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _person(text: str) -> tuple[str, str]:

@@ -41,6 +41,11 @@ def readable() -> Iterator[None]:
         raise gr.Error(html.escape(message(error), quote=False), print_exception=False) from error
 
 
+def told(text: str) -> None:
+    """A message that passes by itself."""
+    gr.Info(html.escape(text, quote=False))
+
+
 def notice(notes: Iterable[str]) -> None:
     """Warnings that pass by themselves."""
     for note in notes:

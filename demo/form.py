@@ -44,21 +44,23 @@ STYLES = {
     "Mist": "{} in the mist",
 }
 """Chips, and what each makes of the prompt."""
+_STYLES = "watercolou?r( painting)?|aquarelle|oil painting|(pencil|crayon) (drawing|sketch)|pixel art"
+_HOURS = "dawn|sunrise|daybreak|day(light)?|noon|midday|sunset|sundown|dusk|twilight|(mid)?night|moonlight"
 GROUPS = {
-    r"\s*,?\s*\b(watercolou?r|oil painting|pencil drawing|crayon drawing|pixel art)( of)?\b": (
+    rf"\s*,?\s*\b((in|as|an?) )*({_STYLES})( of)?\b": (
         "Watercolour",
         "Oil",
         "Pencil",
         "Crayon",
         "Pixel art",
     ),
-    r"\s*,?\s*\b((at|by) (dawn|sunrise|day|noon|sunset|dusk|night)|in the (morning|evening))\b": (
+    rf"\s*,?\s*\b((at|by|in|during) (the )?({_HOURS})|in the (early )?(morning|afternoon|evening))\b": (
         "Dawn",
         "Sunset",
         "Night",
     ),
-    r"\s*,?\s*\bin (the )?(spring(time)?|summer|autumn|fall|winter)\b": ("Winter",),
-    r"\s*,?\s*\bin (the )?(mist|fog)\b": ("Mist",),
+    r"\s*,?\s*\bin (the )?(spring(time)?|summer(time)?|autumn|fall|winter(time)?)\b": ("Winter",),
+    r"\s*,?\s*\bin (the |thick )?(mist|fog|haze)\b": ("Mist",),
 }
 """Chips of which one at a time is chosen, by the words of a prompt that they stand in place of."""
 
@@ -76,7 +78,7 @@ class Form:
     steps: gr.Slider
     guidance_scale: gr.Slider
     seed: gr.Number
-    new_seed: gr.Checkbox
+    locked: gr.Checkbox
     scheduler: gr.Dropdown
     variations: gr.Slider
     start: gr.Slider
@@ -91,20 +93,19 @@ class Form:
     def request(
         self, values: Mapping[Any, Any], conditions: Conditions, model: Model, live: bool = False
     ) -> Request:
-        """What the fields ask for; `values` by component. A live request takes few steps and the same seed.
+        """What the fields ask for; `values` by component. A live request takes few steps and one seed.
 
         Raises:
             InputError: the seed or the number of variations is no whole number. The rest is not judged here.
         """
         steps: Any = values[self.steps]
-        fresh = values[self.new_seed] is True and not live
         request = Request(
             prompt=styled(values[self.prompt] or "", values[self.styles]),
             negative_prompt=values[self.negative_prompt] or "",
             conditions=conditions,
             steps=_fewer(steps) if live and model.drafts is None else steps,
             guidance_scale=values[self.guidance_scale] if model.base.accepts_text else None,
-            seeds=seeds(RANDOM_SEED if fresh else values[self.seed], 1 if live else values[self.variations]),
+            seeds=seeds(values[self.seed], 1 if live else values[self.variations]),
             scheduler=values[self.scheduler],
             strength={kind.name: values[self.strengths[kind.name]] for kind in model.modalities},
             start=values[self.start],
@@ -121,7 +122,7 @@ class Form:
             self.steps: request.steps,
             self.guidance_scale: request.guidance_scale,
             self.seed: request.seeds[0],
-            self.new_seed: False,
+            self.locked: True,
             self.scheduler: request.scheduler,
             self.variations: len(request.seeds),
             self.start: request.start,
@@ -172,12 +173,13 @@ def styled(prompt: Any, chips: Any) -> Any:
 
 
 def seeds(first: Any, count: Any) -> tuple[int, ...]:
-    """`count` seeds from `first` on; -1 stands for a random beginning.
+    """`count` seeds from `first` on; None, which is an empty field, and -1 stand for a random beginning.
 
     Raises:
         InputError: a number that is no whole number, or out of its range.
     """
-    begin, number = seed(first), whole("variations", count, 1, MAX_VARIATIONS)
+    begin = seed(RANDOM_SEED if first is None else first)
+    number = whole("variations", count, 1, MAX_VARIATIONS)
     return tuple((begin + index) % (MAX_SEED + 1) for index in range(number))
 
 
@@ -250,10 +252,42 @@ def _strength_field(name: str, model: Model) -> gr.Slider:
 
 
 def seed_fields() -> dict[str, Any]:
-    return {
-        "seed": Number(random_seed(), label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed"),
-        "new_seed": gr.Checkbox(True, label="New seed each time", elem_id="new-seed", container=False),
-    }
+    """The seed, and whether Generate keeps it."""
+    bare: dict[str, Any] = {"show_label": False, "container": False}
+    number = Number(
+        random_seed(),
+        label="Seed",
+        precision=0,
+        minimum=0,
+        maximum=MAX_SEED,
+        placeholder="any seed",
+        min_width=84,
+        elem_id="seed",
+        **bare,
+    )
+    return {"seed": number, "locked": gr.Checkbox(True, label="Keep seed", elem_id="locked", container=False)}
+
+
+def restored_note(request: Resolved) -> str:
+    """For people: what bringing back a request has set."""
+    parts = [
+        "drawing" if request.conditions.maps else "no drawing",
+        "prompt" if request.prompt.strip() else "no prompt",
+        f"seed {request.seeds[0]}",
+        f"{request.steps} steps" if request.steps != 1 else "1 step",
+    ]
+    if request.guided:
+        parts.append(f"guidance {request.guidance_scale:g}")
+    off = [f"strength of {name} {value:g}" for name, value in request.strength.items() if value != 1]
+    return f"Restored: {', '.join(parts + off)}"
+
+
+def word_script() -> str:
+    """JavaScript (chips, prompt) -> chips: words typed after a chip of their group switch it off."""
+    return """(chips, prompt) => {
+        const said = Object.entries(GROUPS).filter(([words]) => new RegExp(words, "i").test(prompt));
+        return [chips.filter((chip) => !said.some(([, group]) => group.includes(chip)))];
+    }""".replace("GROUPS", json.dumps(GROUPS))
 
 
 def chip_script() -> str:
@@ -273,30 +307,13 @@ def chip_script() -> str:
 # -- links -------------------------------------------------------------------------------------------------
 
 
-def link_script(names: Sequence[str]) -> str:
-    """JavaScript that puts the values of the named fields into the page's address and copies it."""
-    return """(...values) => {
-        const link = new URL(location.href);
-        link.search = "";
-        const theme = new URLSearchParams(location.search).get("__theme");
-        if (theme) link.searchParams.set("__theme", theme);
-        NAMES.forEach((name, index) => {
-            const value = values[index];
-            const isEmpty = value === null || value === "" || (Array.isArray(value) && !value.length);
-            if (!isEmpty) link.searchParams.set(name, Array.isArray(value) ? value.join(",") : value);
-        });
-        history.replaceState(null, "", link);
-        navigator.clipboard?.writeText(link.href).catch(() => {});
-        return "Copied; it is in the address bar, too";
-    }""".replace("NAMES", json.dumps(list(names)))
-
-
 def from_link(form: Form, query: Mapping[str, str]) -> Updates:
     """New values for the fields that a link names; a value that is wrong is passed over."""
     readers: dict[str, Callable[[str], Any]] = {
         **dict.fromkeys(("prompt", "negative_prompt"), lambda text: text[:MAX_PROMPT]),
         "styles": lambda text: [chip for chip in text.split(",") if chip in STYLES],
-        "new_seed": lambda text: text == "true",
+        "locked": lambda text: text == "true",
+        "seed": lambda text: partial(_number, field=form.seed)(text) if text else gr.update(value=None),
         "scheduler": lambda text: text if text in [value for _, value in form.scheduler.choices] else None,
     }
     updates: Updates = {}

@@ -20,7 +20,7 @@ from mcm_core.record import Origin
 from mcm_core.request import Request, Resolved
 
 if TYPE_CHECKING:
-    from mcm_core.engine import Event
+    from mcm_core.engine import Event, Stream
     from mcm_core.pipeline import Step
 
 Segmenter = Callable[[np.ndarray], np.ndarray]
@@ -126,16 +126,23 @@ class Job:
 
 
 class Models:
-    """The page's models by name, the first being the default. One job runs at a time.
+    """The page's models by name, the first being the default. One job runs at a time on each stream.
 
     Args:
         models: at least one.
         max_waiting, deadline_s: see `Engine`.
+        streams: where jobs run; here, one by one, unless there are any.
     """
 
-    def __init__(self, models: Sequence[Model], max_waiting: int = 16, deadline_s: float = 300.0) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model],
+        max_waiting: int = 16,
+        deadline_s: float = 300.0,
+        streams: Sequence[Stream[Job]] = (),
+    ) -> None:
         self.by_name = {model.name: model for model in models}
-        self.engine = Engine(self._paint, max_waiting=max_waiting, deadline_s=deadline_s)
+        self.engine = Engine(*(streams or [self._paint]), max_waiting=max_waiting, deadline_s=deadline_s)
         self.generate = _with_zero_gpu(self.engine.generate)
         """(job, cancel, client) -> events: `Engine.generate`, wherever the device is."""
 

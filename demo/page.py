@@ -15,11 +15,13 @@ from .canvas import Canvas
 from .examples import Example
 from .fields import Choice
 from .form import Form, prompt_field, seed_fields, setting_fields, style_field
+from .memory import Memory
 from .models import Model, Models
 from .pictures import thumbnail
 from .strip import Strip
 from .viewer import Viewer
 from .visit import Visit
+from .words import Words, read
 
 BARE: dict[str, Any] = {"show_label": False, "container": False}
 MAP_KINDS = {
@@ -29,8 +31,11 @@ MAP_KINDS = {
     "sketch": "as a sketch",
     "photo": "as a photo",
 }
+PROMPT = "#prompt textarea"
+FIELDS = ["#prompt", "#seed", "#settings"]
+"""What is listened to by `Words`."""
 FITTING = {"crop": "cut to shape", "pad": "given margins", "stretch": "stretched"}
-COPY_LINK = "Copy a link to prompt and settings"
+COPY_LINK = "Copy a link to this"
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Page:
     about: gr.Markdown
     canvas: Canvas
     viewer: Viewer
+    memory: Memory
+    words: Words
     form: Form
     go: gr.Button
     stop: gr.Button
@@ -56,6 +63,10 @@ class Page:
     maps: Strip | None
     maps_box: gr.Column | None
     visit: gr.State
+
+    def named(self) -> dict[str, Any]:
+        """Every field by the name that it has in a link and in the browser's memory."""
+        return {**self.form.by_name(), "model": self.model, "live": self.live}
 
     def inputs(self) -> set[Any]:
         """What handlers read."""
@@ -82,6 +93,7 @@ def lay_out(models: Models, examples: Sequence[Example]) -> Page:
         fields, buttons = _ask(model)
         with gr.Column(elem_id="see", elem_classes="card"):
             parts["viewer"] = Viewer(width, height, elem_id="viewer")
+            parts["memory"] = Memory(elem_id="memory")
         parts |= _start(model, examples) | buttons | _kept() | _maps(models)
         with gr.Accordion("Settings", open=False, elem_id="settings", elem_classes="card"):
             settings, more = _settings(models)
@@ -107,24 +119,28 @@ def _ask(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
         with gr.Row(elem_id="prompt-row"):
             prompt = prompt_field(model)
             live = gr.Checkbox(model.drafts is not None, label="Live", elem_id="live", container=False)
+            with gr.Row(elem_id="seeds"):
+                seeds = seed_fields()
+                dice = gr.Button("Roll the dice", elem_id="dice", elem_classes="quiet", size="sm")
             go = gr.Button("Generate", variant="primary", elem_id="go")
             stop = gr.Button("Stop", variant="stop", elem_id="stop")
-        styles = style_field(model)
-    return {"prompt": prompt, "styles": styles}, {"go": go, "stop": stop, "live": live}
+        with gr.Row(elem_id="under"):
+            styles = style_field(model)
+            words = Words(FIELDS, PROMPT, ["#go", "#dice"], value=read("", model.base), elem_id="words")
+    fields = {"prompt": prompt, "styles": styles, **seeds}
+    return fields, {"go": go, "stop": stop, "live": live, "dice": dice, "words": words}
 
 
 def _settings(models: Models) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is folded away."""
     fields = setting_fields(models)
     with gr.Row(elem_id="seed-row"):
-        fields |= seed_fields()
-        dice = gr.Button("Roll the dice", elem_id="dice", elem_classes="quiet", size="sm")
         link = gr.Button(COPY_LINK, elem_id="link", elem_classes="quiet", size="sm")
         fit = Choice(
             [(text, fit) for fit, text in FITTING.items()], value="crop", label="Loaded pictures are"
         )
     line = gr.Markdown(about(models.default), elem_id="about")
-    return fields, {"dice": dice, "link": link, "about": line, "fit": fit}
+    return fields, {"link": link, "about": line, "fit": fit}
 
 
 def _start(model: Model, examples: Sequence[Example]) -> dict[str, Any]:

@@ -17,15 +17,15 @@ from mcm_core.request import DEFAULT_PLACEMENT, Resolved
 
 from . import views
 from .canvas import dropped_file
-from .errors import notice, readable
+from .errors import notice, readable, told
 from .examples import Example
-from .form import Updates, from_link
+from .form import Updates, restored_note
 from .models import Model, Models
 from .offering import Offering, with_maps
 from .page import Page, about, kinds
 from .runs import Run
 from .strip import chosen
-from .visit import Shown
+from .visit import Kept, Shown
 
 Values = Mapping[Any, Any]
 
@@ -40,7 +40,7 @@ class Restoring:
         with readable():
             model = self.models[values[self.page.model]]
             notice(model.pipeline.notes)
-            return self._adapted(model)
+            return self.adapted(model)
 
     def choose_example(self, values: Values, event: gr.EventData) -> Updates:
         with readable():
@@ -63,9 +63,13 @@ class Restoring:
         """A picture of the gallery, and everything as it was for it."""
         with readable():
             visit = values[self.page.visit]
-            kept = visit.kept[chosen(event, len(visit.kept))]
-            view = views.again(kept.view, Run())
-            return self._restored(values, Shown(kept.model, kept.request, view))
+            return self._again(values, visit.kept[chosen(event, len(visit.kept))])
+
+    def choose_cell(self, values: Values, event: gr.EventData) -> Updates:
+        """The same for a picture of the last row."""
+        with readable():
+            row = values[self.page.visit].row
+            return self._again(values, row[chosen(event, len(row))])
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
@@ -84,12 +88,37 @@ class Restoring:
         with readable():
             return self._opened(values, dropped_file(event))
 
-    def load(self, request: gr.Request) -> Updates:
-        """What the address of the page asks for."""
-        query = {name: str(value) for name, value in dict(request.query_params).items()}
-        return {self.page.upload: None, **from_link(self.page.form, query)}
+    def adapted(self, model: Model) -> Updates:
+        """The page for another model."""
+        page = self.page
+        height, width = model.size
+        canvas = gr.update(
+            classes=[asdict(label_class) for label_class in model.classes],
+            layers=list(model.layers),
+            width=width,
+            height=height,
+        )
+        fitting = [example for example in self.examples if example.fits(model.classes)]
+        return {
+            **page.form.adapted(model),
+            page.canvas: canvas,
+            page.about: about(model),
+            page.examples: [example.thumbnail(model.classes) for example in fitting],
+            page.kind: gr.update(choices=kinds(model), value="auto"),
+        }
+
+    def makers(self, record: Record) -> list[Model]:
+        """The models that are here and have made this very picture."""
+        models = self.models.by_name.values()
+        return [model for model in models if record.origin and not record.origin.differences(model.origin)]
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _again(self, values: Values, kept: Kept) -> Updates:
+        if not kept.view:  # the server was another one when it was painted
+            return self._owed(self._restored(values, Shown(kept.model, kept.request, {})))
+        view = views.again(kept.view, Run())
+        return self._restored(values, Shown(kept.model, kept.request, view, before=kept.before))
 
     def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other is offered as a drawing."""
@@ -121,38 +150,25 @@ class Restoring:
 
     def _maker(self, record: Record, otherwise: Model) -> Model:
         """The model that made a picture, where it is here."""
-        for model in self.models.by_name.values():
-            if record.origin is not None and not record.origin.differences(model.origin):
-                return model
-        return otherwise
+        return next(iter(self.makers(record)), otherwise)
+
+    def _owed(self, updates: Updates) -> Updates:
+        """Restored, but for the picture: that is to be painted, and another is shown until then."""
+        del updates[self.page.viewer]
+        visit = replace(updates[self.page.visit], shown=None, owed=True)
+        return {**updates, self.page.visit: visit}
 
     def _restored(self, values: Values, shown: Shown) -> Updates:
         page, request, model = self.page, shown.request, self.models[shown.model]
-        updates = self._adapted(model)
+        told(restored_note(request))
+        updates = self.adapted(model)
         for field, value in {**page.form.restored(request), page.canvas: request.conditions}.items():
             updates[field] = {**updates.get(field, gr.update()), "value": value}
         further = request.conditions.only(modality.name for modality in model.further)
         visit = replace(values[page.visit], shown=shown)
-        return {**updates, page.model: model.name, page.viewer: shown.view, **with_maps(page, visit, further)}
-
-    def _adapted(self, model: Model) -> Updates:
-        """The page for another model."""
-        page = self.page
-        height, width = model.size
-        canvas = gr.update(
-            classes=[asdict(label_class) for label_class in model.classes],
-            layers=list(model.layers),
-            width=width,
-            height=height,
-        )
-        fitting = [example for example in self.examples if example.fits(model.classes)]
-        return {
-            **page.form.adapted(model),
-            page.canvas: canvas,
-            page.about: about(model),
-            page.examples: [example.thumbnail(model.classes) for example in fitting],
-            page.kind: gr.update(choices=kinds(model), value="auto"),
-        }
+        memory = {"stale": "", "shown": shown.view["pictures"][0]["file"]} if shown.view else {"stale": ""}
+        shows = {page.viewer: visit.view(), page.memory: memory}
+        return {**updates, page.model: model.name, **shows, **with_maps(page, visit, further)}
 
 
 def lost(request: Resolved, model: Model) -> list[str]:

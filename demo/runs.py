@@ -7,13 +7,15 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from mcm_core.request import Request
+
 _numbers = itertools.count(time.time_ns() // 1_000_000)
 """They grow on when the program is started again, so that an open page takes its views for newer ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One request of a page. Numbers grow in the order of beginning; a revision is that of the drawing."""
+    """One request of a page. Numbers grow in the order of beginning, revisions with the page's changes."""
 
     live: bool = False
     revision: int = 0
@@ -22,12 +24,21 @@ class Run:
     number: int = field(default_factory=lambda: next(_numbers))
 
 
+def difference(asked: Request, shown: Request) -> str:
+    """What differs: "drawing", "words" or ""; settings do not count."""
+    if asked.conditions != shown.conditions:
+        return "drawing"
+    words = [(request.prompt, request.negative_prompt) for request in (asked, shown)]
+    return "words" if words[0] != words[1] else ""
+
+
 class Runs:
     """The current run of each session."""
 
     def __init__(self) -> None:
         self._current: dict[str | None, Run] = {}
         self._revisions: dict[str | None, int] = {}
+        self._asked: dict[str | None, Request] = {}
         self._lock = threading.Lock()
 
     def begin(self, session: str | None, run: Run) -> None:
@@ -39,8 +50,22 @@ class Runs:
         if before is not None:
             before.cancel.set()
 
+    def hear(self, session: str | None, asked: Request, revision: int = 0) -> None:
+        """Notes what the page asks for now, unless it comes late: as `begin`, but nothing is painted."""
+        with self._lock:
+            if revision and revision < self._revisions.get(session, 0):
+                return
+            self._revisions[session] = max(revision, self._revisions.get(session, 0))
+            self._asked[session] = asked
+
+    def stale(self, session: str | None, shown: Request | None) -> str:
+        """What has changed since a picture was asked for: "drawing", "words" or ""."""
+        with self._lock:
+            asked = self._asked.get(session)
+        return "" if asked is None or shown is None else difference(asked, shown)
+
     def is_late(self, session: str | None, run: Run) -> bool:
-        """Whether a run of a later drawing has begun before."""
+        """Whether a later change of the page was heard of before."""
         with self._lock:
             return run.revision < self._revisions.get(session, 0)
 
@@ -49,6 +74,7 @@ class Runs:
         self.stop(session)
         with self._lock:
             self._revisions.pop(session, None)
+            self._asked.pop(session, None)
 
     def stop(self, session: str | None, live_only: bool = False) -> Run | None:
         """Stops the session's run, and returns it."""

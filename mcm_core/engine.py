@@ -116,6 +116,8 @@ class Engine(Generic[Job]):
         self.max_waiting, self.deadline_s = max_waiting, deadline_s
         self.max_of_session = (max_waiting + 1) // 2 if max_of_session is None else max_of_session
         self.max_of_address = (3 * max_waiting + 3) // 4 if max_of_address is None else max_of_address
+        self.holds = max_waiting + len(streams)
+        """Jobs in line and on devices, at most."""
         self._free = list(streams)
         self._line: Line[_Ticket] = Line()
         self._running: dict[_Ticket, Stream[Job]] = {}

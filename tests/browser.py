@@ -120,14 +120,28 @@ class Drawer:
         return int(self.page.locator(".mcm-canvas").get_attribute("data-revision") or 0)
 
     def shown(self, layer: str) -> np.ndarray:
-        """(H, W, 4) uint8 RGBA of a layer ("labels" or "sketch") as the browser shows it."""
-        pixels = self.page.locator(f".mcm-canvas canvas.{layer}").evaluate("""canvas => {
-            const { width, height } = canvas;
-            const copy = Object.assign(document.createElement("canvas"), { width, height });
-            const context = copy.getContext("2d", { willReadFrequently: true });
-            context.drawImage(canvas, 0, 0);
-            return Array.from(context.getImageData(0, 0, width, height).data);
-        }""")
+        """(H, W, 4) uint8 RGBA of a layer ("labels" or "sketch") as the browser shows it in the middle of
+        each pixel of the drawing."""
+        pixels = self.page.locator(f".mcm-canvas canvas.{layer}").evaluate(
+            """(canvas, [width, height]) => {
+                const size = { width: canvas.width, height: canvas.height };
+                const copy = Object.assign(document.createElement("canvas"), size);
+                const context = copy.getContext("2d", { willReadFrequently: true });
+                context.drawImage(canvas, 0, 0);
+                const shown = context.getImageData(0, 0, canvas.width, canvas.height).data;
+                const scale = canvas.width / width;
+                const middle = (at) => Math.floor((at + 0.5) * scale);
+                const found = [];
+                for (let y = 0; y < height; y++) {
+                    for (let x = 0; x < width; x++) {
+                        const at = 4 * (middle(y) * canvas.width + middle(x));
+                        found.push(...shown.slice(at, at + 4));
+                    }
+                }
+                return found;
+            }""",
+            [self.width, self.height],
+        )
         return np.array(pixels, np.uint8).reshape(self.height, self.width, 4)
 
 

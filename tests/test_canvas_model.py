@@ -42,7 +42,9 @@ def run(chromium: Browser) -> Iterator[Run]:
     page.route(f"{ADDRESS}**", serve)
     page.goto(ADDRESS)
     page.evaluate("""async () => {
-        window.model = { ...await import("./raster.js"), ...await import("./drawing.js") };
+        const names = ["raster", "drawing", "fill", "smoothing", "view"];
+        const parts = names.map((name) => import(`./${name}.js`));
+        window.model = Object.assign({}, ...(await Promise.all(parts)));
     }""")
     yield lambda script, argument=None: page.evaluate(
         f"argument => ({script})(window.model, argument)", argument
@@ -55,7 +57,7 @@ def draw(run: Run, call: str, ids: np.ndarray | None = None) -> tuple[np.ndarray
     start = np.zeros((HEIGHT, WIDTH), np.uint8) if ids is None else ids
     after, rect = run(
         f"""(model, [data, width, height]) => {{
-            const {{ drawSegment, drawBox, floodFill, mirrorRows }} = model;
+            const {{ drawSegment, drawBox, drawEllipse, drawPolygon, mirrorRows }} = model;
             const grid = {{ width, height, data: Uint8Array.from(data) }};
             const rect = {call};
             return [Array.from(grid.data), rect];
@@ -119,22 +121,165 @@ def test_a_box_holds_both_corners_in_any_order(run: Run) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_fill_is_the_4_connected_region(run: Run, seed: int) -> None:
-    before = blobs(seed)
-    x, y = 7 * seed, 5 * seed
-    ids, rect = draw(run, f"floodFill(grid, {{x: {x}, y: {y}}}, 9)", before)
-    expected = before.copy()
-    _, _, _, (left, top, wide, high) = cv2.floodFill(expected, None, (x, y), 9, flags=4)
-    np.testing.assert_array_equal(ids, expected)
-    assert rect == {"x0": left, "y0": top, "x1": left + wide, "y1": top + high}
+def test_an_ellipse_fills_its_box_and_a_lasso_what_it_goes_around(run: Run, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    left, right = sorted(random.integers(-8, WIDTH + 8, 2).tolist())
+    top, bottom = sorted(random.integers(-8, HEIGHT + 8, 2).tolist())
+    ids, _ = draw(run, f"drawEllipse(grid, {{x: {right}, y: {top}}}, {{x: {left}, y: {bottom}}}, 4)")
+    across, down = right - left + 1, bottom - top + 1
+    inside = (down * (2 * x - left - right)) ** 2 + (across * (2 * y - top - bottom)) ** 2
+    np.testing.assert_array_equal(ids == 4, inside <= (across * down) ** 2)
+    angles = np.sort(random.uniform(0, 2 * np.pi, 9))
+    reach = random.uniform(6, 30, 9)
+    path = np.rint([28, 20] + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)).astype(int)
+    points = ", ".join(f"{{x: {px}, y: {py}}}" for px, py in path.tolist())
+    ids, rect = draw(run, f"drawPolygon(grid, [{points}], 2)")
+    expected = cv2.fillPoly(np.zeros((HEIGHT, WIDTH), np.uint8), [path], 2)
+    rim = cv2.polylines(np.zeros_like(expected), [path], True, 1, 3)
+    np.testing.assert_array_equal(ids[rim == 0], expected[rim == 0])
+    rows, columns = np.nonzero(ids)
+    assert (rect["x0"], rect["y0"]) == (columns.min(), rows.min())
+    assert (rect["x1"], rect["y1"]) == (columns.max() + 1, rows.max() + 1)
 
 
-def test_a_fill_does_not_slip_through_a_diagonal_and_knows_when_it_has_nothing_to_do(run: Run) -> None:
+# -- filling -----------------------------------------------------------------------------------------------
+
+
+def fill(
+    run: Run, at: tuple[int, int], ids: np.ndarray, sketch: np.ndarray | None = None
+) -> tuple[np.ndarray, dict[str, int] | None]:
+    """The grid after a fill with 9 from a point, and the rectangle that it gave."""
+    strokes = np.zeros_like(ids) if sketch is None else sketch
+    after, rect = run(
+        """(model, [data, strokes, width, height, x, y]) => {
+            const grid = { width, height, data: Uint8Array.from(data) };
+            const sketch = { width, height, data: Uint8Array.from(strokes) };
+            const rect = model.fillRegion(grid, { x, y }, 9, sketch);
+            return [Array.from(grid.data), rect];
+        }""",
+        [ids.ravel().tolist(), strokes.ravel().tolist(), ids.shape[1], ids.shape[0], *at],
+    )
+    return np.array(after, np.uint8).reshape(ids.shape), rect
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_without_gaps_a_fill_is_the_4_connected_region(run: Run, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    before = np.full((HEIGHT, WIDTH), 1, np.uint8)
+    disc = (int(random.integers(0, WIDTH)), int(random.integers(14, HEIGHT - 14)))
+    cv2.circle(before, disc, 8, 2, -1)
+    for at in ((0, 0), (WIDTH - 1, HEIGHT - 1), disc):
+        ids, rect = fill(run, at, before)
+        expected = before.copy()
+        _, _, _, (left, top, wide, high) = cv2.floodFill(expected, None, at, 9, flags=4)
+        np.testing.assert_array_equal(ids, expected)
+        assert rect == {"x0": left, "y0": top, "x1": left + wide, "y1": top + high}
+
+
+def outline(gap: int, angle: float, thickness: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """(strokes, inside), (H, W) uint8: a ring of radius 12, open for `gap` pixels, and the disc in it."""
+    strokes, inside = np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+    half = np.degrees(gap / 2 / 12)
+    cv2.ellipse(strokes, (28, 20), (12, 12), angle, half, 360 - half, 1, thickness)
+    cv2.circle(inside, (28, 20), 10, 1, -1)
+    return strokes, inside
+
+
+@pytest.mark.parametrize("gap", range(5))
+@pytest.mark.parametrize("angle", [0, 20, 45, 90, 130])
+@pytest.mark.parametrize("layer", ["sketch", "labels"])
+def test_a_gap_of_four_pixels_in_an_outline_is_closed(run: Run, gap: int, angle: float, layer: str) -> None:
+    strokes, inside = outline(gap, angle)
+    empty = np.zeros_like(strokes)
+    ids, _ = fill(run, (28, 20), *((empty, strokes) if layer == "sketch" else (strokes, empty)))
+    assert (ids[inside == 1] == 9).all()
+    far = cv2.dilate(inside, np.ones((11, 11), np.uint8)) == 0
+    assert not (ids[far] == 9).any()
+    ids, _ = fill(run, (1, 1), *((empty, strokes) if layer == "sketch" else (strokes, empty)))
+    assert (ids[far] == 9).all()
+    assert not (ids[cv2.erode(inside, np.ones((5, 5), np.uint8)) == 1] == 9).any()
+
+
+def test_a_wide_gap_stays_open(run: Run) -> None:
+    strokes, _ = outline(9, 0)
+    ids, _ = fill(run, (28, 20), np.zeros_like(strokes), strokes)
+    assert ids[1, 1] == 9
+
+
+def test_a_fill_goes_on_beneath_the_strokes_that_bound_it(run: Run) -> None:
+    strokes, _ = outline(0, 0, thickness=3)
+    empty = np.zeros_like(strokes)
+    inner, _ = fill(run, (28, 20), empty, strokes)
+    both = np.where(inner == 9, 8, 0).astype(np.uint8)
+    outer, _ = fill(run, (1, 1), both, strokes)
+    assert (outer > 0).all(), "no seam is left between what is filled on both sides"
+    on_the_line, _ = fill(run, (28, 32), empty, strokes)
+    assert (on_the_line == 9).any(), "a press on the line fills beside it"
+
+
+def test_a_narrow_strip_is_filled_and_what_is_filled_already_is_not(run: Run) -> None:
+    walls = np.zeros((HEIGHT, WIDTH), np.uint8)
+    walls[10, :40] = walls[13, :40] = 1
+    ids, _ = fill(run, (5, 11), walls)
+    assert (ids[11:13, :36] == 9).all()
+    assert not (ids[20:] == 9).any()
     diagonal = np.eye(HEIGHT, WIDTH, dtype=np.uint8)
-    ids, _ = draw(run, "floodFill(grid, {x: 30, y: 0}, 2)", diagonal)
-    np.testing.assert_array_equal(ids == 2, np.triu(np.ones_like(diagonal), 1) == 1)
-    assert draw(run, "floodFill(grid, {x: 0, y: 0}, 1)", diagonal)[1] is None
-    assert draw(run, "floodFill(grid, {x: -1, y: 0}, 1)", diagonal)[1] is None
+    ids, _ = fill(run, (30, 0), diagonal)
+    np.testing.assert_array_equal(ids == 9, np.triu(np.ones_like(diagonal), 1) == 1)
+    assert fill(run, (0, 0), np.full((HEIGHT, WIDTH), 9, np.uint8))[1] is None
+    assert fill(run, (-1, 0), diagonal)[1] is None
+
+
+# -- showing -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+def test_enlarged_every_pixel_has_its_own_id_in_its_middle(run: Run, seed: int, scale: int) -> None:
+    ids = np.where(np.random.default_rng(seed).random((HEIGHT, WIDTH)) < 0.1, 3, blobs(seed))
+    shown = run(
+        """(model, [data, width, height, scale]) => {
+            const grid = { width, height, data: Uint8Array.from(data) };
+            const numbers = Uint32Array.from({ length: 256 }, (_, id) => id);
+            return Array.from(model.enlarge(grid, model.whole(grid), scale, numbers));
+        }""",
+        [ids.ravel().tolist(), WIDTH, HEIGHT, scale],
+    )
+    large = np.array(shown).reshape(HEIGHT * scale, WIDTH * scale)
+    np.testing.assert_array_equal(large[scale // 2 :: scale, scale // 2 :: scale], ids)
+
+
+def test_enlarged_a_disc_is_rounder_than_its_pixels(run: Run) -> None:
+    ids, _ = draw(run, "drawSegment(grid, {x: 28, y: 20}, {x: 28, y: 20}, 31, 1)")
+    shown = run(
+        """(model, [data, width, height]) => {
+            const grid = { width, height, data: Uint8Array.from(data) };
+            return Array.from(model.enlarge(grid, model.whole(grid), 4, Uint32Array.of(0, 1)));
+        }""",
+        [ids.ravel().tolist(), WIDTH, HEIGHT],
+    )
+    large = np.array(shown, np.uint8).reshape(4 * HEIGHT, 4 * WIDTH)
+    y, x = np.mgrid[: 4 * HEIGHT, : 4 * WIDTH]
+    round_ = (np.hypot(x - 4 * 28 - 1.5, y - 4 * 20 - 1.5) < 62).astype(np.uint8)
+    steps = ids.repeat(4, 0).repeat(4, 1)
+    assert (large != round_).sum() < 0.6 * (steps != round_).sum()
+
+
+def test_a_view_zooms_at_a_place_and_never_leaves_the_drawing(run: Run) -> None:
+    views = run("""({ View }) => {
+        const seen = [];
+        const view = new View(({ zoom, x, y }) => seen.push([zoom, x, y]));
+        view.zoomBy(2, { x: 0.25, y: 1 });
+        view.panBy(0.1, 5);
+        view.panBy(-9, -9);
+        view.zoomBy(1e9);
+        view.reset();
+        return seen;
+    }""")
+    assert views[:3] == [[2, -0.25, -1], [2, pytest.approx(-0.15), 0], [2, -1, -1]]
+    assert views[3][0] == 16
+    assert views[4] == [1, 0, 0]
 
 
 def test_mirroring_flips_every_row(run: Run) -> None:

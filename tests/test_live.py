@@ -213,3 +213,20 @@ def test_a_move_that_comes_after_its_stroke_is_late() -> None:
     assert not runs.is_late("somebody else", Run(live=True, revision=2))
     runs.forget("somebody")
     assert not runs.is_late("somebody", Run(live=True, revision=2))
+
+
+def test_a_picture_is_stale_when_drawing_or_words_have_changed_since() -> None:
+    """Whatever the order in which changes are heard of: the newest counts."""
+    runs, shown = Runs(), Request(prompt=PROMPT, conditions=tiny.drawing())
+    assert runs.stale("somebody", shown) == ""
+    runs.hear("somebody", replace(shown, steps=3, seeds=(9,)), revision=4)
+    assert runs.stale("somebody", shown) == ""
+    runs.hear("somebody", replace(shown, conditions=Conditions()), revision=6)
+    runs.hear("somebody", shown, revision=5)
+    assert runs.stale("somebody", shown) == "drawing"
+    runs.hear("somebody", replace(shown, negative_prompt="fog"), revision=7)
+    assert runs.stale("somebody", shown) == "words"
+    assert runs.stale("somebody", None) == runs.stale("somebody else", shown) == ""
+    assert runs.is_late("somebody", Run(live=True, revision=6))
+    runs.forget("somebody")
+    assert runs.stale("somebody", shown) == ""

@@ -500,6 +500,57 @@ def test_both_heroes_and_the_button_are_above_the_fold(visit: Callable[..., Visi
         assert box["width"] > 100, selector
 
 
+SCREENS = {
+    "phone": (390, 844),
+    "on its side": (844, 390),
+    "small": (320, 640),
+    "tablet": (820, 1180),
+    "wide": (1024, 768),
+}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_drawing_picture_and_button_are_in_sight_together(visit: Callable[..., Visitor], screen: str) -> None:
+    width, height = SCREENS[screen]
+    visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
+    page = visitor.page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    boxes = {name: page.locator(name).bounding_box() for name in ("#go", "#draw .stage", "#see .stage")}
+    for name, box in boxes.items():
+        assert box is not None
+        assert box["x"] >= 0, name
+        assert box["x"] + box["width"] <= width, name
+        assert box["y"] >= 0, name
+        assert box["y"] + 0.97 * box["height"] <= height, name
+        if name != "#go" and screen not in ("tablet", "wide"):
+            assert box["y"] + 0.97 * box["height"] <= boxes["#go"]["y"], name  # type: ignore[index]
+        assert box["width"] >= (90 if name == "#go" else 140), name
+    title, upload = (page.locator(name).bounding_box() for name in ("#title h1", "#upload"))
+    assert title is not None
+    assert upload is not None
+    assert title["x"] + title["width"] + 4 <= upload["x"]
+    cut = page.locator(".chip .name").evaluate_all(
+        "all => all.filter((n) => n.scrollWidth > n.clientWidth + 1).length"
+    )
+    assert cut == 0
+
+
+def test_generate_stays_in_reach_under_what_is_told_of_a_picture(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    visitor.generate()
+    for tab in ("What it did", "How it followed"):
+        visitor.tab(tab)
+        for selector in ("#go", "#see .stage"):
+            box = visitor.page.locator(selector).bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] <= 800, (tab, selector)
+        stage = visitor.in_viewer(".stage").bounding_box()
+        assert stage is not None
+        assert stage["width"] == pytest.approx(stage["height"], abs=2)
+        assert stage["width"] > 200
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_stand_out_from_what_is_behind_them(visit: Callable[..., Visitor], theme: str) -> None:
     visitor = visit(f"?__theme={theme}")

@@ -22,9 +22,9 @@ from ..component import Component
 class Canvas(Component):
     """A canvas to paint classes and draw a sketch.
 
-    Events: `stroke` (the person has changed the drawing; also after a reload has brought it back), `moving`
-    (the brush is under way; with `sends_moves` alone), `generate` (Ctrl+Enter), `dropped` (a picture file was
-    dropped: see `dropped_file`) and `untouched` (the page was opened, and there is nothing to go on with).
+    Events: `stroke` (the person has changed the drawing; also after a reload has brought it back, see
+    `returned`), `moving` (the brush is under way; with `sends_moves` alone), `generate` (Ctrl+Enter) and
+    `dropped` (a picture file was dropped: see `dropped_file`).
     Give `stroke` listeners `trigger_mode="always_last"`.
 
     Args:
@@ -34,7 +34,8 @@ class Canvas(Component):
         layers: which of "labels" and "sketch" the model takes; the tools of the other are greyed.
         sends_moves: whether the drawing is sent while the brush moves, too: a next time once the page's
             body says with another `data-turn` that the last was answered.
-        storage_key: under which name the browser keeps the drawing across reloads; None keeps nothing.
+        storage_key: under which name the browser keeps the drawing across reloads, each tab its own, a new
+            tab with a copy of the newest; None keeps nothing.
     """
 
     folder = Path(__file__).parent
@@ -111,9 +112,14 @@ def dropped_file(event: gr.EventData) -> Path:
 
 
 def revision(event: gr.EventData) -> int:
-    """Which change of the drawing a `stroke` or `moving` event tells of; 0 for events of other components."""
+    """Which change of the page a `stroke`, `moving` or `changed` event tells of; 0 for other events."""
     number = event._data.get("revision", 0) if isinstance(event._data, dict) else 0
     return number if isinstance(number, int) else 0
+
+
+def returned(event: gr.EventData) -> bool:
+    """Whether a `stroke` event tells of no change, but of a drawing that a reload has brought back."""
+    return isinstance(event._data, dict) and event._data.get("returned") is True
 
 
 def _label_classes(classes: Sequence[LabelClass | Mapping[str, str]]) -> tuple[LabelClass, ...]:

@@ -1,22 +1,24 @@
 // From points (wherever they come from: mouse, finger, pen or arrow keys) to steps of the drawing.
 
-import { firstTool, SIZES } from "./actions.js";
+import { eraserOf, firstTool, SIZES } from "./actions.js";
 import { LAYERS } from "./drawing.js";
-import { drawBox, mirrorRows } from "./raster.js";
+import { drawBox, mirrorRows, union } from "./raster.js";
 
 const odd = (size) => 2 * Math.floor(size / 2) + 1;
 
 export class Editor {
   /**
    * on.paint(layer, rectangle): pixels changed.  on.step(): a step has ended.  on.state(): tool, class, size or
-   * history changed.  on.say(text): for the ears.  on.generate(): a picture is wanted.
+   * history changed.  on.say(text): for the ears.  on.generate(): a picture is wanted.  on.taken(): a stroke that was
+   * under way was taken back.  on.help(): the keys are wanted.
    */
-  constructor(drawing, on) {
+  constructor(drawing, view, on) {
     this.drawing = drawing;
+    this.view = view;
     this.on = on;
     this.classes = [];
     this.layers = LAYERS;
-    this.tool = firstTool("labels");
+    this.tool = this.painter = firstTool("labels");
     this.classId = 1;
     this.sizes = Object.fromEntries(Object.entries(SIZES).map(([name, { first }]) => [name, first]));
     this.stroke = null;
@@ -27,8 +29,12 @@ export class Editor {
   }
 
   get ink() {
-    if (this.tool.erases) return 0;
-    return this.tool.layer === "sketch" ? 1 : this.classId;
+    return this.inkOf(this.tool);
+  }
+
+  inkOf(tool) {
+    if (tool.erases) return 0;
+    return tool.layer === "sketch" ? 1 : this.classId;
   }
 
   // -- choosing ---------------------------------------------------------------------------------------------
@@ -37,6 +43,7 @@ export class Editor {
     if (!this.layers.includes(tool.layer)) return;
     this.end();
     this.tool = tool;
+    if (tool.layer === "labels" && !tool.erases && !tool.picks) this.painter = tool;
     this.on.say(tool.name);
     this.on.state();
   }
@@ -45,9 +52,18 @@ export class Editor {
     if (!this.classes[id - 1] || !this.layers.includes("labels")) return;
     this.end();
     this.classId = id;
-    if (this.tool.layer !== "labels" || this.tool.erases) this.tool = firstTool("labels");
+    if (this.tool.layer !== "labels" || this.tool.erases || this.tool.picks) this.tool = this.painter;
     this.on.say(`${this.classes[id - 1].name} selected`);
     this.on.state();
+  }
+
+  /** Takes up the class at a point. */
+  pick(at) {
+    const { width, height, grids } = this.drawing;
+    const isInside = at.x >= 0 && at.y >= 0 && at.x < width && at.y < height;
+    const id = isInside ? grids.labels.data[at.y * width + at.x] : 0;
+    if (this.classes[id - 1]) this.chooseClass(id);
+    else this.on.say("Nothing is painted there");
   }
 
   resizeTool(size) {
@@ -65,26 +81,36 @@ export class Editor {
 
   // -- drawing ----------------------------------------------------------------------------------------------
 
-  /** `scale` multiplies the size of a pen, for pens that feel pressure. */
-  begin(at, scale = 1) {
+  /** `scale` multiplies the size of a pen, for pens that feel pressure; with `erases`, it is turned round. */
+  begin(at, { scale = 1, erases = false } = {}) {
     this.cancel();
-    if (!this.layers.includes(this.tool.layer)) return;
+    const tool = erases ? eraserOf(this.tool.layer) : this.tool;
+    if (!this.layers.includes(tool.layer)) return;
+    if (tool.picks) {
+      this.pick(at);
+      return;
+    }
     this.drawing.open();
-    this.stroke = { from: at, last: at };
+    this.stroke = { tool, from: at, last: at, path: [], sketch: this.drawing.grids.sketch };
     this.extend(at, scale);
-    if (this.tool.once) this.end();
+    if (tool.once) this.end();
   }
 
-  extend(to, scale = 1) {
+  /** `isLatest`: no more is known of where the hand went; only then is it shown. */
+  extend(to, scale = 1, isLatest = true) {
     if (!this.stroke) return;
-    const { tool, ink } = this;
-    const stroke = { ...this.stroke, to, ink, size: tool.size === "pen" ? odd(this.size * scale) : this.size };
-    if (tool.follows) this.paintAll(this.drawing.rollback());
-    this.on.paint(
-      tool.layer,
-      this.drawing.edit(tool.layer, (grid) => tool.draw(grid, stroke)),
-    );
+    const { tool, path } = this.stroke;
+    path.push(to);
+    if (tool.follows && !isLatest) return;
+    const size = this.sizes[tool.size] || 1;
+    const stroke = { ...this.stroke, to, ink: this.inkOf(tool), size: tool.size === "pen" ? odd(size * scale) : size };
+    const before = tool.follows ? this.drawing.rollback()[tool.layer] : this.stroke.unseen;
+    const drawn = this.drawing.edit(tool.layer, (grid) => tool.draw(grid, stroke));
     this.stroke.last = to;
+    this.stroke.unseen = union(before, drawn);
+    if (!isLatest) return;
+    this.on.paint(tool.layer, this.stroke.unseen);
+    this.stroke.unseen = null;
   }
 
   end() {
@@ -99,6 +125,7 @@ export class Editor {
     this.stroke = null;
     this.paintAll(this.drawing.rollback());
     this.drawing.close();
+    this.on.taken();
     this.on.state();
   }
 
@@ -158,5 +185,16 @@ export class Editor {
   generate() {
     this.end();
     this.on.generate();
+  }
+
+  /** Another view of the drawing: change(view). */
+  look(change) {
+    change(this.view);
+    this.on.say(`${Math.round(100 * this.view.zoom)}%`);
+    this.on.state();
+  }
+
+  help() {
+    this.on.help();
   }
 }

@@ -1,91 +1,24 @@
-// Hands: mouse, finger, pen, keys and dropped files, turned into calls of the editor.
+// Keys and dropped files, turned into calls of the editor.
 
 import { actionOf } from "./actions.js";
 
 const KEY_STEP = 4;
 const KEY_LEAP = 32;
-const PALM_MS = 500; // after a pen has touched, fingers are taken for the palm for this long
 
-const HANDLES = "button, input, textarea, select, a, label, summary, [role=slider], [contenteditable]";
-
-/**
- * Draws with one pointer at a time; a pen wins over a finger, further fingers do nothing. A stroke may begin beside the
- * stage: it is drawn from where it comes in, so that a horizon reaches the edge.
- */
-export function listenToPointers(stage, editor, hover) {
-  let active = null;
-  let coming = null; // the last event, outside, of a pointer that was pressed beside the stage
-  let penSeen = -Infinity;
-
-  const pressure = (event) => (event.pointerType === "pen" && event.pressure > 0 ? 0.4 + 1.2 * event.pressure : 1);
-
-  const mayBegin = (event) => {
-    if (event.button !== 0) return false;
-    if (event.pointerType === "pen") return true;
-    if (event.pointerType === "touch" && event.timeStamp - penSeen < PALM_MS) return false;
-    return active === null;
-  };
-
-  const begin = (event, at) => {
-    stage.root.focus({ preventScroll: true });
-    stage.root.setPointerCapture(event.pointerId);
-    active = event.pointerId;
-    coming = null;
-    editor.begin(at, pressure(event));
-  };
-
-  stage.root.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "pen") penSeen = event.timeStamp;
-    if (!mayBegin(event)) return;
-    event.preventDefault();
-    begin(event, stage.pointAt(event));
-  });
-
-  const beside = {
-    pointerdown: (event) => {
-      const isFree = !stage.root.contains(event.target) && !event.target.closest(HANDLES);
-      coming = isFree && event.pointerType !== "touch" && mayBegin(event) ? event : null;
-    },
-    pointermove: (event) => {
-      if (coming?.pointerId !== event.pointerId) return;
-      const isInside = stage.root.contains(event.target);
-      if (!(event.buttons & 1) || (isInside && editor.tool.once)) coming = null;
-      else if (!isInside) coming = event;
-      else {
-        getSelection()?.removeAllRanges();
-        begin(event, stage.pointAt(coming));
-        editor.extend(stage.pointAt(event), pressure(event));
-      }
-    },
-  };
-  for (const [kind, handle] of Object.entries(beside)) {
+/** Listens on the document for as long as a node is part of it: {kind of event: handler}. */
+export function whileShown(node, handlers) {
+  for (const [kind, handle] of Object.entries(handlers)) {
     document.addEventListener(kind, function listen(event) {
-      if (stage.root.isConnected) handle(event);
+      if (node.isConnected) handle(event);
       else document.removeEventListener(kind, listen);
     });
   }
-
-  stage.root.addEventListener("pointermove", (event) => {
-    hover(event.pointerType === "touch" ? null : stage.pointAt(event));
-    if (event.pointerId !== active) return;
-    if (event.pointerType === "pen") penSeen = event.timeStamp;
-    const moves = event.getCoalescedEvents();
-    for (const move of moves.length ? moves : [event]) editor.extend(stage.pointAt(move), pressure(move));
-  });
-
-  const release = (event) => {
-    if (event.pointerId !== active) return;
-    active = null;
-    if (event.type === "pointerup") editor.end();
-    else editor.cancel();
-  };
-  stage.root.addEventListener("pointerup", release);
-  stage.root.addEventListener("pointercancel", release);
-  stage.root.addEventListener("pointerleave", () => hover(null));
-  stage.root.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
-/** The crosshair: arrows move it, Space draws. A shape begins at the first Space and ends at the second. */
+/**
+ * The crosshair: arrows move it, Space draws; under a mouse only once the crosshair is there. A shape begins at the
+ * first Space and ends at the second.
+ */
 export function listenToArrows(stage, editor, moved, say) {
   let at = null;
 
@@ -114,7 +47,7 @@ export function listenToArrows(stage, editor, moved, say) {
   stage.root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (arrows[event.key]) go(arrows[event.key], event.shiftKey ? KEY_LEAP : KEY_STEP);
-    else if (event.key === " ") event.repeat || press();
+    else if (event.key === " " && (at || !stage.isUnderPointer())) event.repeat || press();
     else if (event.key === "Escape" && editor.stroke) editor.cancel();
     else return;
     event.preventDefault();
@@ -137,15 +70,14 @@ export function listenToKeys(root, editor, classes) {
     return here && root.offsetParent !== null && !event.defaultPrevented;
   };
 
-  const listen = (event) => {
-    if (!root.isConnected) document.removeEventListener("keydown", listen);
+  const keydown = (event) => {
     if (!ours(event) || (event.altKey && !event.ctrlKey && !event.metaKey)) return;
     const action = actionOf(event, editor, classes());
     if (!action) return;
     action.run(editor);
     event.preventDefault();
   };
-  document.addEventListener("keydown", listen);
+  whileShown(root, { keydown });
 }
 
 const PICTURE = /\.(png|jpe?g|webp|avif|gif|bmp|tiff?|ppm)$/i;
@@ -178,10 +110,5 @@ export function listenToFiles(stage, take) {
       take(pictureIn(event.clipboardData.files));
     },
   };
-  for (const [kind, handle] of Object.entries(handlers)) {
-    document.addEventListener(kind, function listen(event) {
-      if (stage.root.isConnected) handle(event);
-      else document.removeEventListener(kind, listen);
-    });
-  }
+  whileShown(stage.root, handlers);
 }

@@ -1,11 +1,14 @@
 // Puts the parts together and speaks with Gradio.
 
+import { latestChange, nextChange } from "../changes.js";
 import { make } from "../dom.js";
+import { put, take } from "../storage.js";
 import { firstTool } from "./actions.js";
 import { Drawing, fromValue, LAYERS, MAX_SIDE, MIN_SIDE, toValue } from "./drawing.js";
 import { Editor } from "./editor.js";
-import { listenToArrows, listenToFiles, listenToKeys, listenToPointers } from "./input.js";
+import { listenToArrows, listenToFiles, listenToKeys } from "./input.js";
 import { Panel } from "./panel.js";
+import { listenToGrip, listenToPointers, listenToWheel } from "./pointers.js";
 import { resample } from "./raster.js";
 import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
 
@@ -31,30 +34,20 @@ function sameNames(before, after) {
   return [0, ...before.map(({ name }) => after.findIndex((known) => known.name === name) + 1)];
 }
 
-/** The drawing in the browser's storage, so that it outlives a reload. Storage may be full, damaged or forbidden. */
+/** The drawing in the browser's storage, so that it outlives a reload; `key` null keeps nothing. */
 class Shelf {
   constructor(key) {
-    this.key = key ? `mcm-canvas:${key}` : null;
+    this.key = key ? `canvas:${key}` : null;
   }
 
   put(value, classes) {
-    if (!this.key) return;
-    try {
-      localStorage.setItem(this.key, JSON.stringify({ value, names: classes.map(({ name }) => name) }));
-    } catch {
-      // No room or no permission: the drawing lives as long as the page.
-    }
+    if (this.key) put(this.key, { value, names: classes.map(({ name }) => name) });
   }
 
   /** {value, names} or null. */
   take() {
-    if (!this.key) return null;
-    try {
-      const kept = JSON.parse(localStorage.getItem(this.key));
-      return kept && Array.isArray(kept.names) ? kept : null;
-    } catch {
-      return null;
-    }
+    const kept = this.key ? take(this.key) : null;
+    return Array.isArray(kept?.names) ? kept : null;
   }
 }
 
@@ -68,15 +61,18 @@ class Canvas {
     this.revision = 0;
     this.visible = {};
     this.moved = { at: -Infinity, turn: null };
+    this.isAhead = false; // Python was sent more than the drawing's last step
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
     this.stage = new Stage(this.drawing);
-    this.editor = new Editor(this.drawing, {
+    this.editor = new Editor(this.drawing, this.stage.view, {
       paint: (layer, rect) => this.paint(layer, rect),
       step: () => this.publish(),
       state: () => this.refresh(),
       say: (text) => this.panel.say(text),
       generate: () => gradio.trigger("generate"),
+      taken: () => this.takeBack(),
+      help: () => this.panel.openKeys(),
     });
     this.panel = new Panel(this.editor, {
       show: (layer, isVisible) => this.show(layer, isVisible),
@@ -84,6 +80,7 @@ class Canvas {
       download: (layer) => this.download(layer),
     });
     for (const layer of LAYERS) this.show(layer, true);
+    this.stage.root.append(this.panel.wholeView);
     const work = make("div", { class: "work" }, this.stage.root, this.panel.legend);
     root.replaceChildren(this.panel.toolbar, work, this.panel.options, this.panel.status);
     this.listen();
@@ -91,6 +88,8 @@ class Canvas {
 
   listen() {
     const say = (text) => this.panel.say(text);
+    listenToGrip(this.stage);
+    listenToWheel(this.stage);
     listenToPointers(this.stage, this.editor, (at) => this.hover(at));
     listenToArrows(this.stage, this.editor, (at) => this.aim(at), say);
     listenToKeys(this.root, this.editor, () => this.panel.classes);
@@ -135,9 +134,10 @@ class Canvas {
 
   // -- to Python --------------------------------------------------------------------------------------------
 
-  publish() {
-    this.gradio.props.value = this.keep(this.revision + 1);
-    this.gradio.trigger("stroke", { revision: this.revision });
+  publish(about = {}) {
+    this.isAhead = false;
+    this.gradio.props.value = this.keep(nextChange(this.revision));
+    this.gradio.trigger("stroke", { revision: this.revision, ...about });
   }
 
   /** While the brush moves, for those who want to follow it: the drawing so far, one after the other is answered. */
@@ -147,8 +147,14 @@ class Canvas {
     const waited = performance.now() - this.moved.at;
     if (waited < (turn === this.moved.turn ? PATIENCE_MS : MOVING_MS)) return;
     this.moved = { at: performance.now(), turn };
+    this.isAhead = true;
     this.gradio.props.value = toValue(this.drawing, this.revision);
-    this.gradio.trigger("moving", { revision: this.revision });
+    this.gradio.trigger("moving", { revision: Math.max(this.revision, latestChange()) });
+  }
+
+  /** A stroke was taken back: nothing of it stays, in Python neither. */
+  takeBack() {
+    if (this.isAhead) this.publish();
   }
 
   /** Gives the drawing a number and keeps it; the canvas value. */
@@ -192,10 +198,9 @@ class Canvas {
     this.adopt();
     if (props.value) this.load(props.value);
     this.drawing.forget();
-    this.settle();
+    this.settle({ returned: true });
     this.panel.say("");
     this.root.dataset.state = "ready";
-    if (!kept && !props.value && !location.search) this.gradio.trigger("untouched");
   }
 
   /** Takes over what Python changed. A drawing keeps its classes by name when the legend changes. */
@@ -215,9 +220,9 @@ class Canvas {
   }
 
   /** Python must know what is seen, also where that is not quite what it sent. */
-  settle() {
+  settle(about) {
     this.refresh();
-    if (!this.isShown(this.gradio.props.value)) this.publish();
+    if (!this.isShown(this.gradio.props.value)) this.publish(about);
   }
 
   setLayers(layers) {

@@ -1,10 +1,11 @@
 // Everything around the stage that can be pressed: tools, size, layers, legend, download.
 
 import { button, make, roving, slider } from "../dom.js";
-import { classActions, HISTORY, SIZES, TOOLS, WHOLE } from "./actions.js";
+import { classActions, HISTORY, keyList, SIZES, TOOLS, WHOLE, WHOLE_VIEW } from "./actions.js";
 import { LAYERS } from "./drawing.js";
 
 const DOWNLOAD = "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 20h14";
+const KEYS = "M8.6 9a3.5 3.5 0 1 1 5.3 3c-1.2.8-1.9 1.4-1.9 2.7M12 18.4v.1";
 const VISIBLE =
   "M2.5 12S6 5.8 12 5.8 21.5 12 21.5 12 18 18.2 12 18.2 2.5 12 2.5 12zM9.3 12a2.7 2.7 0 1 0 5.4 0a2.7 2.7 0 1 0-5.4 0";
 const HIDDEN =
@@ -25,6 +26,26 @@ function icon(path) {
 const group = (label, looks, ...children) =>
   make("div", { class: `tray group ${looks}`, role: "group", "aria-label": label }, ...children);
 
+/** What a press unfolds; it closes when one goes elsewhere, or with Escape. */
+function menuOf(name, path, looks, ...items) {
+  const summary = make("summary", { class: "icon", "aria-label": name.split(" · ")[0], "data-tip": name }, icon(path));
+  const menu = make("details", { class: "unfolding" }, summary, make("div", { class: `tray menu ${looks}` }, ...items));
+  const closeOutside = ({ target }) => {
+    if (target && !menu.contains(target)) menu.open = false;
+  };
+  menu.addEventListener("focusout", ({ relatedTarget }) => closeOutside({ target: relatedTarget }));
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    summary.focus();
+  });
+  menu.addEventListener("toggle", () => {
+    const listen = menu.open ? "addEventListener" : "removeEventListener";
+    document[listen]("pointerdown", closeOutside);
+  });
+  return menu;
+}
+
 export class Panel {
   /** act: what the editor does not do: show(layer, isVisible), opacity(percent), download(layer). */
   constructor(editor, act) {
@@ -35,6 +56,7 @@ export class Panel {
     this.status = make("div", { class: "heard", role: "status", "aria-live": "polite" });
     this.toolbar = this.makeToolbar();
     this.options = this.makeOptions();
+    this.wholeView = this.button(WHOLE_VIEW, "100%", { class: "whole-view" });
     this.legend = make("div", { class: "tray legend", role: "group", "aria-label": "Classes to paint" });
     this.tabStops = [roving(this.toolbar), roving(this.legend)];
   }
@@ -93,7 +115,7 @@ export class Panel {
         make("span", { class: "tipped", "data-tip": "Opacity of the paint" }, opacity),
         this.eyes.sketch,
       ),
-      group("Drawing", "plain last", ...WHOLE.map((action) => this.iconButton(action)), this.makeDownloads()),
+      group("Drawing", "plain last", ...WHOLE.map((action) => this.iconButton(action)), this.makeDownloads(), this.makeKeys()),
     );
   }
 
@@ -106,8 +128,6 @@ export class Panel {
   }
 
   makeDownloads() {
-    const summary = make("summary", { class: "icon", "aria-label": "Download drawing" }, icon(DOWNLOAD));
-    summary.dataset.tip = "Download drawing";
     const item = (layer) => {
       const download = () => {
         menu.open = false;
@@ -116,22 +136,19 @@ export class Panel {
       return [layer, button(`${LAYER_NAMES[layer]} as PNG`, download)];
     };
     this.downloads = Object.fromEntries(LAYERS.map(item));
-    const items = make("div", { class: "tray menu" }, ...Object.values(this.downloads));
-    const menu = make("details", { class: "downloads" }, summary, items);
-    const closeOutside = ({ target }) => {
-      if (target && !menu.contains(target)) menu.open = false;
-    };
-    menu.addEventListener("focusout", ({ relatedTarget }) => closeOutside({ target: relatedTarget }));
-    menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !menu.open) return;
-      menu.open = false;
-      summary.focus();
-    });
-    menu.addEventListener("toggle", () => {
-      const listen = menu.open ? "addEventListener" : "removeEventListener";
-      document[listen]("pointerdown", closeOutside);
-    });
+    const menu = menuOf("Download drawing", DOWNLOAD, "", ...Object.values(this.downloads));
     return menu;
+  }
+
+  makeKeys() {
+    this.keyTable = make("dl", { class: "keys" });
+    this.keys = menuOf("Keys · ?", KEYS, "wide", this.keyTable);
+    return this.keys;
+  }
+
+  openKeys() {
+    this.keys.open = !this.keys.open;
+    if (this.keys.open) this.keys.firstChild.focus();
   }
 
   setClasses(classes) {
@@ -144,6 +161,8 @@ export class Panel {
       return this.button(action, [swatch, name, key], { class: "chip" });
     });
     this.legend.replaceChildren(...chips);
+    const row = ([keys, name]) => make("div", {}, make("dt", {}, make("kbd", {}, keys)), make("dd", {}, name));
+    this.keyTable.replaceChildren(...keyList(this.classes).map(row));
   }
 
   /** Shows the state of the editor. */

@@ -1,4 +1,4 @@
-// Exact ids on a pixel grid: strokes, boxes, fills and run-length text, all by integer arithmetic.
+// Exact ids on a pixel grid: strokes, shapes and run-length text, all by integer arithmetic.
 //
 // What draws returns the rectangle that it touched, or null. Nothing here knows the DOM.
 
@@ -89,30 +89,53 @@ export function drawBox(grid, from, to, id) {
   return rect;
 }
 
-/** The 4-connected region around a point becomes `id`. */
-export function floodFill(grid, at, id) {
-  const { width, data } = grid;
-  if (!clip(grid, at.x, at.y, at.x + 1, at.y + 1)) return null;
-  const old = data[at.y * width + at.x];
-  if (old === id) return null;
-  const pending = [at.y * width + at.x];
-  let rect = null;
-  while (pending.length) {
-    const pixel = pending.pop();
-    if (data[pixel] !== old) continue;
-    data[pixel] = id;
-    const x = pixel % width;
-    const y = (pixel - x) / width;
-    rect = rect || { x0: x, y0: y, x1: x + 1, y1: y + 1 };
-    if (x < rect.x0) rect.x0 = x;
-    if (x >= rect.x1) rect.x1 = x + 1;
-    if (y < rect.y0) rect.y0 = y;
-    if (y >= rect.y1) rect.y1 = y + 1;
-    if (x > 0) pending.push(pixel - 1);
-    if (x < width - 1) pending.push(pixel + 1);
-    if (y > 0) pending.push(pixel - width);
-    if (y < grid.height - 1) pending.push(pixel + width);
+/** The ellipse that fills the box with both corners in it. */
+export function drawEllipse(grid, from, to, id) {
+  const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)];
+  const [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
+  const rect = clip(grid, left, top, right + 1, bottom + 1);
+  if (!rect) return null;
+  const [wide2, high2] = [(right - left + 1) ** 2, (bottom - top + 1) ** 2];
+  for (let y = rect.y0; y < rect.y1; y++) {
+    const rest = wide2 * (high2 - (2 * y - top - bottom) ** 2);
+    for (let x = rect.x0; x < rect.x1; x++) {
+      if (high2 * (2 * x - left - right) ** 2 <= rest) grid.data[y * grid.width + x] = id;
+    }
   }
+  return rect;
+}
+
+/** What a closed path goes around (not wound to nothing), and the path itself. */
+export function drawPolygon(grid, path, id) {
+  const edges = path.map((from, index) => ({ from, to: path[(index + 1) % path.length] }));
+  let rect = null;
+  for (const { from, to } of edges) rect = union(rect, drawSegment(grid, from, to, 1, id));
+  if (!rect) return null;
+  const ys = path.map(({ y }) => y);
+  const top = Math.max(0, Math.min(...ys));
+  const bottom = Math.min(grid.height - 1, Math.max(...ys));
+  for (let y = top; y <= bottom; y++) rect = union(rect, fillRow(grid, edges, y, id));
+  return rect;
+}
+
+function fillRow(grid, edges, y, id) {
+  const crossings = [];
+  for (const { from, to } of edges) {
+    if (from.y <= y === to.y <= y) continue;
+    const x = from.x + ((y - from.y) * (to.x - from.x)) / (to.y - from.y);
+    crossings.push({ x, turn: from.y < to.y ? 1 : -1 });
+  }
+  crossings.sort((a, b) => a.x - b.x);
+  let rect = null;
+  let winding = 0;
+  crossings.forEach(({ x, turn }, index) => {
+    winding += turn;
+    if (!winding) return;
+    const span = clip(grid, Math.ceil(x), y, Math.floor(crossings[index + 1].x) + 1, y + 1);
+    if (!span) return;
+    grid.data.fill(id, y * grid.width + span.x0, y * grid.width + span.x1);
+    rect = union(rect, span);
+  });
   return rect;
 }
 

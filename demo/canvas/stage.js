@@ -2,7 +2,12 @@
 
 import { make } from "../dom.js";
 import { LAYERS } from "./drawing.js";
-import { pixelsOf, whole } from "./raster.js";
+import { whole } from "./raster.js";
+import { enlarge, REACH } from "./smoothing.js";
+import { View } from "./view.js";
+
+const FINE = 1024; // places along a side that a drawing is shown with, where it has fewer pixels
+const MOST = 8; // places along a side of a pixel
 
 export const UNKNOWN_COLOR = "#9aa0a6";
 export const INK = "#1d2126";
@@ -11,6 +16,12 @@ export const INK = "#1d2126";
 function pixelOf(color) {
   const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
   return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+/** Where an event is in a box, from 0 to 1. */
+function shareOf(node, { clientX, clientY }) {
+  const box = node.getBoundingClientRect();
+  return { x: (clientX - box.left) / box.width, y: (clientY - box.top) / box.height };
 }
 
 export class Stage {
@@ -22,6 +33,9 @@ export class Stage {
     this.canvases = Object.fromEntries(LAYERS.map(canvas));
     this.ring = make("div", { class: "ring" });
     this.cross = make("div", { class: "cross" });
+    const marks = [this.canvases.labels, this.canvases.sketch, this.cross, this.ring];
+    this.sheet = make("div", { class: "sheet" }, ...marks);
+    this.view = new View((view) => this.showView(view));
     this.root = make(
       "div",
       {
@@ -32,11 +46,8 @@ export class Stage {
         "aria-label":
           "Drawing. Arrow keys move the crosshair, with Shift further. Space draws. Control Enter generates.",
       },
-      this.canvases.labels,
-      this.canvases.sketch,
+      this.sheet,
       make("div", { class: "hint", "aria-hidden": "true" }, "Draw here"),
-      this.cross,
-      this.ring,
       make("div", { class: "dropzone", "aria-hidden": "true" }, "Drop a picture"),
     );
     this.showRing(null);
@@ -45,9 +56,11 @@ export class Stage {
   }
 
   resize() {
+    const { width, height } = this.drawing;
+    this.scale = Math.min(MOST, Math.max(1, Math.floor(FINE / Math.max(width, height))));
     for (const layer of LAYERS) {
-      this.canvases[layer].width = this.drawing.width;
-      this.canvases[layer].height = this.drawing.height;
+      this.canvases[layer].width = width * this.scale;
+      this.canvases[layer].height = height * this.scale;
     }
     this.root.style.setProperty("--ratio", this.drawing.width / this.drawing.height);
   }
@@ -58,29 +71,41 @@ export class Stage {
     classes.forEach(({ color }, index) => (this.colors.labels[index + 1] = pixelOf(color)));
   }
 
-  /** Redraws a rectangle of a layer; null is nothing. */
-  paint(layer, rect) {
-    if (!rect) return;
-    const image = new ImageData(rect.x1 - rect.x0, rect.y1 - rect.y0);
-    const pixels = new Uint32Array(image.data.buffer);
-    const { data } = this.drawing.grids[layer];
-    const colors = this.colors[layer];
-    let at = 0;
-    for (const pixel of pixelsOf(rect, this.drawing.width)) pixels[at++] = colors[data[pixel]];
-    this.canvases[layer].getContext("2d").putImageData(image, rect.x0, rect.y0);
+  /** Redraws a rectangle of a layer, and what it changes of its surroundings; null is nothing. */
+  paint(layer, changed) {
+    if (!changed) return;
+    const { scale } = this;
+    const { width, height } = this.drawing;
+    const [x0, y0] = [changed.x0, changed.y0].map((edge) => Math.max(0, edge - REACH));
+    const [x1, y1] = [Math.min(width, changed.x1 + REACH), Math.min(height, changed.y1 + REACH)];
+    const pixels = enlarge(this.drawing.grids[layer], { x0, y0, x1, y1 }, scale, this.colors[layer]);
+    const image = new ImageData(new Uint8ClampedArray(pixels.buffer), (x1 - x0) * scale);
+    this.canvases[layer].getContext("2d").putImageData(image, x0 * scale, y0 * scale);
   }
 
   paintAll() {
     for (const layer of LAYERS) this.paint(layer, whole(this.drawing));
   }
 
+  showView({ zoom, x, y, isZoomed }) {
+    for (const [name, share] of Object.entries({ zoom, x, y })) this.root.style.setProperty(`--${name}`, share);
+    this.root.classList.toggle("zoomed", isZoomed);
+  }
+
   /** The pixel of the drawing under a pointer event. */
   pointAt(event) {
-    const box = this.root.getBoundingClientRect();
-    return {
-      x: Math.floor(((event.clientX - box.left) / box.width) * this.drawing.width),
-      y: Math.floor(((event.clientY - box.top) / box.height) * this.drawing.height),
-    };
+    const { x, y } = shareOf(this.sheet, event);
+    return { x: Math.floor(x * this.drawing.width), y: Math.floor(y * this.drawing.height) };
+  }
+
+  /** Whether a mouse or a pen is over it. */
+  isUnderPointer() {
+    return this.root.matches(":hover") && !matchMedia("(hover: none)").matches;
+  }
+
+  /** Where an event is on the stage, in shares of its sides. */
+  placeOf(event) {
+    return shareOf(this.root, event);
   }
 
   /** The ring of `size` pixels around a point; size 0 hides it. */
@@ -103,16 +128,18 @@ export class Stage {
     mark.style.top = `${(100 * (at.y + 0.5)) / this.drawing.height}%`;
   }
 
-  /** A layer as a picture to keep: class colours on transparent paper, or dark strokes on white. */
+  /** A layer as a picture to keep, pixel by pixel: class colours on transparent paper, or dark strokes on white. */
   async picture(layer) {
-    const source = this.canvases[layer];
-    const copy = make("canvas", { width: source.width, height: source.height });
+    const { width, height } = this.drawing;
+    const [copy, plain] = [0, 1].map(() => make("canvas", { width, height }));
+    const pixels = enlarge(this.drawing.grids[layer], whole(this.drawing), 1, this.colors[layer]);
+    plain.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width), 0, 0);
     const context = copy.getContext("2d");
     if (layer === "sketch") {
       context.fillStyle = "#fff";
-      context.fillRect(0, 0, copy.width, copy.height);
+      context.fillRect(0, 0, width, height);
     }
-    context.drawImage(source, 0, 0);
+    context.drawImage(plain, 0, 0);
     return new Promise((resolve) => copy.toBlob(resolve, "image/png"));
   }
 }

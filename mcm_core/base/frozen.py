@@ -27,6 +27,7 @@ from mcm_core.devices import choose_device, choose_dtype
 from mcm_core.emphasis import parts
 from mcm_core.schedule import Moment, moment
 from mcm_core.sums import digest
+from mcm_core.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
@@ -50,6 +51,7 @@ class Base:
         default_guidance_scale: what its model card recommends, or else what suits its family.
         default_steps: what its model card recommends, or else `STEPS`.
         unet: the frozen network.
+        vocabulary: the words that it was taught, by group; None where it is taken to know all.
         preview_decoder: a small one for previews, if any; it counts as no part of the base.
         scheduler: the base's own, a template that is never stepped.
         sums: one SHA-256 for all its files, where their sums lie beside them, see `mcm_core.sums`.
@@ -67,12 +69,14 @@ class Base:
         steps: float | None = None,
         preview_decoder: AutoencoderTiny | None = None,
         sums: str | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
         self.default_guidance_scale = GUIDANCE[family] if guidance_scale is None else guidance_scale
         self.default_steps = STEPS if steps is None else max(1, round(steps))
+        self.vocabulary = vocabulary
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler
@@ -133,6 +137,7 @@ class Base:
             steps=recommended(source, "num_inference_steps"),
             preview_decoder=decoder,
             sums=digest(Path(source)),
+            vocabulary=read_vocabulary(source),
         )
 
     # -- what it is ----------------------------------------------------------------------------------------

@@ -16,7 +16,17 @@ from .facts import Thing
 from .truth import ABOVE, WATERS, adjectives, different, fitting, kinds_of
 from .words import COUNTS, NAMELESS, SEASONS, STYLES, THINGS, TIMES, TRAITS, Words
 
-__all__ = ["SEASONS", "STYLES", "THINGS", "TIMES", "Prompt", "caption", "prompts", "vocabulary"]
+__all__ = [
+    "SEASONS",
+    "STYLES",
+    "THINGS",
+    "TIMES",
+    "Prompt",
+    "caption",
+    "prompts",
+    "vocabulary",
+    "vocabulary_groups",
+]
 
 Rng = np.random.Generator
 
@@ -103,9 +113,25 @@ def vocabulary() -> frozenset[str]:
         texts += [*manner.leads, *manner.tails, *manner.names]
     for names in TRAITS.values():
         texts += names
-    return frozenset(word for text in texts for word in re.findall(r"[a-z0-9']+", text))
+    return frozenset(word for text in texts for word in _WORD.findall(text))
 
 
+def vocabulary_groups() -> dict[str, tuple[str, ...]]:
+    """The same words by group, in phrases where they have their meaning in such."""
+    groups = {
+        "Time and weather": [phrase for words in TIMES.values() for phrase in words.phrases],
+        "Season": [phrase for words in SEASONS.values() for phrase in words.phrases],
+        "Things": [_bare(noun) for nouns in THINGS.values() for noun in (*nouns.single, *nouns.several)],
+        "Looks": [word for names in TRAITS.values() for word in names],
+        "How many": list(COUNTS.values()),
+        "Style": [name for manner in STYLES.values() for name in manner.names],
+    }
+    said = {word for texts in groups.values() for text in texts for word in _WORD.findall(text)}
+    groups["More words"] = sorted(vocabulary() - said)
+    return {name: tuple(dict.fromkeys(texts)) for name, texts in groups.items()}
+
+
+_WORD = re.compile(r"[a-z0-9']+")
 _SMALL_WORDS = (
     "a an the and with by near beside under over behind of in on at day evening morning many",
     "in the sky background distance on the water over",

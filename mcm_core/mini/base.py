@@ -20,10 +20,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import InputError
+from mcm_core.landscapes.captions import vocabulary_groups
 from mcm_core.sums import write_sums
 from mcm_core.training.checkpoints import is_complete, write_folder
 from mcm_core.training.fit import spent
 from mcm_core.training.precision import AUTO, choose_precision
+from mcm_core.vocabulary import write_vocabulary
 
 from .autoencoder import train_autoencoder
 from .base_card import Stage, write_card
@@ -134,6 +136,7 @@ def assemble(options: argparse.Namespace, rows: Rows) -> None:
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True, max_shard_size=LARGEST_FILE)
+    write_vocabulary(folder, vocabulary_groups())
     write_sums(folder, deep=True)
     stages = [Stage(**json.loads((_result(options, name) / "stage.json").read_text())) for name in TRAINED]
     counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}

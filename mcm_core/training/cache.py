@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from mcm_core.base import Base
@@ -111,11 +112,13 @@ def stored_pairs(
     open_encoder: Callable[[], Base],
     needs_text: bool,
     tell: Tell,
+    latent_space: str = "",
 ) -> StoredPairs:
     """The pairs in `folder`, which is filled first where it is not there: all rows are checked, then encoded.
 
     An interrupted filling goes on where it was. `open_encoder` opens the base to encode with, in full
-    precision, since it is done only once.
+    precision, since it is done only once; it is not called where all latents came with the pictures, from a
+    base whose fingerprint begins with `latent_space`.
 
     Raises:
         InputError: from `checked_pairs`.
@@ -129,7 +132,7 @@ def stored_pairs(
             pairs = checked_pairs(rows, layout, needs_text)
             _write_maps(unfinished, len(rows), layout, _told(pairs, "reading the pairs", len(rows), tell))
             _write_json(unfinished / ENCODED, 0)
-        _write_latents(unfinished, rows, layout, open_encoder(), tell)
+        _write_latents(unfinished, rows, layout, open_encoder, latent_space, tell)
         (unfinished / ENCODED).unlink()
         unfinished.rename(folder)
     maps = {kind.name: np.load(folder / f"map-{kind.name}.npy", mmap_mode="r") for kind in layout.modalities}
@@ -181,23 +184,54 @@ def _available(pair: Pair, layout: Layout) -> list[bool]:
     ]
 
 
-def _write_latents(folder: Path, rows: Sequence[Row], layout: Layout, base: Base, tell: Tell) -> None:
+def _write_latents(
+    folder: Path,
+    rows: Sequence[Row],
+    layout: Layout,
+    open_encoder: Callable[[], Base],
+    latent_space: str,
+    tell: Tell,
+) -> None:
     """Encodes what is not encoded yet, and notes how far it came."""
     stored: np.memmap | None = None
+    encoder: Base | None = None
     for start in range(json.loads((folder / ENCODED).read_text()), len(rows), ENCODE_AT_ONCE):
         some = [rows[index] for index in range(start, min(start + ENCODE_AT_ONCE, len(rows)))]
-        pictures = [read_picture(row, layout) for row in some]
-        both = [
-            encode(base, np.stack([to_signed(_mirrored(p, flip)) for p in pictures]))
-            for flip in (False, True)
-        ]
-        latents = torch.stack(both, dim=1).half().cpu().numpy()
+        latents = _brought(some, layout, latent_space)
+        if latents is None:
+            encoder = encoder or open_encoder()
+            latents = _encoded(encoder, [read_picture(row, layout) for row in some])
         if stored is None:
             stored = _opened(folder / "latents.npy", (len(rows), *latents.shape[1:]), np.float16)
         stored[start : start + len(some)] = latents
         stored.flush()
         _write_json(folder / ENCODED, start + len(some))
         tell("encoding the pictures", start + len(some), len(rows))
+
+
+def _encoded(base: Base, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """(B, 2, C, h, w) float16, the second for the mirrored picture."""
+    both = [
+        encode(base, np.stack([to_signed(_mirrored(p, flip)) for p in pictures])) for flip in (False, True)
+    ]
+    return torch.stack(both, dim=1).half().cpu().numpy()
+
+
+def _brought(rows: Sequence[Row], layout: Layout, latent_space: str) -> np.ndarray | None:
+    """The latents that came with pictures of the wanted size, as `_encoded` would give them; None where one
+    of them has none of this latent space."""
+    brought = []
+    for row in rows:
+        file, made_by = row.latents or (None, "")
+        if file is None or not latent_space or made_by.partition("-")[0] != latent_space:
+            return None
+        if not file.is_file() or not isinstance(row.picture, Path):
+            return None
+        with Image.open(row.picture) as picture:
+            if picture.size != layout.size[::-1]:
+                return None
+        brought.append(np.load(file))
+    return np.stack(brought)
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -140,7 +140,8 @@ def _pairs(
     if options.dry_run or not options.cache_latents:
         return file_pairs(rows, layout, needs_text, tell)
     folder = Path(options.out) / "cache" / name
-    return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell)
+    space = base.fingerprint.partition("-")[0]
+    return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell, space)
 
 
 def _check_drawings(pairs: Pairs, layout: Layout) -> None:

@@ -32,13 +32,15 @@ NAMED = 5
 class Row:
     """One pair, not yet read. `place` names it for people; pictures are paths or the bytes of a file.
 
-    `captions` are all that was said of the picture, () where nothing was.
+    `captions` are all that was said of the picture, () where nothing was. `latents` is a file of those of the
+    picture and of its mirror image, and the fingerprint of the base that made them.
     """
 
     place: str
     picture: Path | bytes
     captions: tuple[str, ...]
     maps: Mapping[str, Path | bytes]
+    latents: tuple[Path, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,9 @@ def _row(place: str, entry: Any, layout: Layout, image_column: str, folder: Path
         drawn = _file(entry.get(column, entry.get(f"{column}_file_name")), folder)
         if drawn is not None:
             maps[name] = drawn
-    return Row(place, picture, _captions(place, entry.get(columns.get(TEXT, TEXT))), maps)
+    latents = _file(entry.get("latents"), folder)
+    kept = (latents, str(entry.get("latents_base"))) if isinstance(latents, Path) else None
+    return Row(place, picture, _captions(place, entry.get(columns.get(TEXT, TEXT))), maps, kept)
 
 
 def _captions(place: str, value: Any) -> tuple[str, ...]:

@@ -1,0 +1,46 @@
+"""Prompts for dreams: the lines of a text file, each of which may hold choices.
+
+    {|a watercolor of }{a lake|high mountains} {at dawn|by day|at sunset}{|, mist}
+
+One of each is drawn. Lines that begin with # say nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mcm_core.drawing.conditions import InputError
+
+GIVEN = Path(__file__).parent / "prompts"
+"""Lists that come with the package: landscapes."""
+_CHOICE = re.compile(r"\{([^{}]*)\}")
+
+
+def read_prompts(source: str) -> tuple[str, ...]:
+    """The lines of a text file, or of a list that comes with the package.
+
+    Raises:
+        InputError: no such file, or nothing in it.
+    """
+    given = GIVEN / f"{source}.txt"
+    path = given if given.is_file() else Path(source)
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in GIVEN.glob("*.txt")))
+        raise InputError(f"There is no file of prompts {source!r}: give a text file, or {names}.")
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"{path} holds no prompt: write one in each line.")
+    return tuple(lines)
+
+
+def prompt_of(lines: tuple[str, ...], number: int) -> str:
+    """The prompt of a number, the same in every run; choices inside of choices are drawn from the inside."""
+    rng = np.random.default_rng([number, 77])
+    text = lines[int(rng.integers(len(lines)))]
+    while _CHOICE.search(text):
+        text = _CHOICE.sub(lambda found: str(rng.choice(found[1].split("|"))), text)
+    return " ".join(text.split())

@@ -76,8 +76,8 @@ def build_ui(models: Models) -> gr.Blocks:
         offering = Offering(page, lay_out_offer(models.default), models)
         restoring = Restoring(page, models, examples, offering)
         event = _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
-        _connect_offering(offering, painting, paints)
         _connect_pictures(page, restoring, Reuse(page, models), painting, event, paints, beside)
+        _connect_offering(offering, painting, paints)
         _connect_words(page, models)
         _connect_memory(page)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
@@ -198,6 +198,20 @@ def _connect_pictures(
     page.viewer.enlarge(reuse.enlarge, inputs=event["inputs"], outputs=page.viewer, **HIDDEN)
 
 
+def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, Any]) -> None:
+    page, panel = offering.page, offering.panel
+    boxes = [box for box in (page.maps, page.maps_box) if box is not None]
+    inputs = {*page.inputs(), panel.kind, panel.offer}
+    event: dict[str, Any] = {
+        "inputs": inputs,
+        "outputs": [page.canvas, page.visit, *boxes, *panel.parts()],
+        **HIDDEN,
+    }
+    panel.kind.input(offering.read_again, **event)
+    panel.use.click(offering.use, **event).then(painting.brought, **paints)
+    panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)
+
+
 def _connect_words(page: Page, models: Models) -> None:
     """What the prompt and its chips do to each other, and what the model does not read of them."""
     form = page.form
@@ -230,17 +244,3 @@ def _connect_memory(page: Page) -> None:
         None, inputs=[page.canvas, *fields], outputs=page.link, js=link_script(names), **HIDDEN
     )
     copied.then(None, outputs=page.link, js=AFTER_A_WHILE, **HIDDEN)
-
-
-def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, Any]) -> None:
-    page, panel = offering.page, offering.panel
-    boxes = [box for box in (page.maps, page.maps_box) if box is not None]
-    inputs = {*page.inputs(), panel.kind, panel.offer}
-    event: dict[str, Any] = {
-        "inputs": inputs,
-        "outputs": [page.canvas, page.visit, *boxes, *panel.parts()],
-        **HIDDEN,
-    }
-    panel.kind.input(offering.read_again, **event)
-    panel.use.click(offering.use, **event).then(painting.brought, **paints)
-    panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)

@@ -1,4 +1,4 @@
-"""What a base does not read of a prompt: words that it was never taught.
+"""What a base does not read of a prompt: words that it was never taught. Of any length it reads the whole.
 
 A base that was taught few words says which in `vocabulary.json` beside its weights: lists of words and
 phrases by group. Any other base is taken to know all words.
@@ -27,11 +27,12 @@ Vocabulary = Mapping[str, tuple[str, ...]]
 
 
 def unread(prompt: str, base: Base) -> tuple[str, ...]:
-    """The words of a prompt that the base never saw, as they were typed, in their order and each once."""
-    if base.vocabulary is None:
+    """The words that the base never saw, as they were typed, in their order and each once."""
+    if not base.accepts_text or not base.vocabulary:
         return ()
     known = _known(tuple(base.vocabulary.items()))
-    return tuple(word for word in _words(prompt) if word.lower().replace("’", "'") not in known)
+    words = dict.fromkeys(WORD.findall(prompt))
+    return tuple(word for word in words if word.lower().replace("’", "'") not in known)
 
 
 def read_vocabulary(folder: str | Path) -> Vocabulary | None:
@@ -56,10 +57,6 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
     """Beside the weights of a base, before its sums are written."""
     text = json.dumps(vocabulary, indent=1, ensure_ascii=False)
     (folder / FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
-
-
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(WORD.findall(text)))
 
 
 @cache

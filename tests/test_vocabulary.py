@@ -42,7 +42,7 @@ def test_words_that_it_never_saw_are_told_as_they_were_typed(
     assert unread(prompt, taught) == unknown
 
 
-def test_a_base_without_a_vocabulary_is_taken_to_know_all(base: Base) -> None:
+def test_a_base_without_a_vocabulary_is_taken_to_know_all_words(base: Base) -> None:
     assert unread("a zebra of nowhere", base) == ()
 
 

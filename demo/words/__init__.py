@@ -31,5 +31,8 @@ class Words(Component):
 
 
 def read(prompt: str, base: Base) -> Mapping[str, Any]:
-    """The value of `Words` for a prompt: `unknown` words, and the base's vocabulary by group or None."""
-    return {"unknown": unread(prompt, base), "vocabulary": dict(base.vocabulary) if base.vocabulary else None}
+    """The value of `Words` for a prompt: `unknown`, and the base's vocabulary by group or None."""
+    return {
+        "unknown": list(unread(prompt, base)),
+        "vocabulary": dict(base.vocabulary) if base.vocabulary else None,
+    }

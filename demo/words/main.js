@@ -5,10 +5,10 @@ import { button, make } from "../dom.js";
 
 const PAUSE_MS = 400;
 
-/** Words, each struck out, behind what is said of them; null where there are none. */
+/** Words, each struck out, behind what is said of them; nothing where there are none. */
 function marked(said, words) {
-  if (!words.length) return null;
-  return make("span", { class: "unread" }, `${said} `, ...words.flatMap((word) => [make("s", {}, word), " "]));
+  if (!words.length) return [];
+  return [make("span", { class: "unread" }, `${said} `, ...words.flatMap((word) => [make("s", {}, word), " "]))];
 }
 
 class Words {
@@ -44,7 +44,7 @@ class Words {
 
   show() {
     const { unknown = [], vocabulary = null } = this.props.value || {};
-    this.told.replaceChildren(...[marked("Not read:", unknown)].filter(Boolean));
+    this.told.replaceChildren(...marked("Not read:", unknown));
     this.told.title = this.told.textContent;
     this.known.hidden = !vocabulary;
     const groups = JSON.stringify(vocabulary);

@@ -68,8 +68,8 @@ class Base:
         guidance_scale: float | None = None,
         steps: float | None = None,
         preview_decoder: AutoencoderTiny | None = None,
-        vocabulary: Vocabulary | None = None,
         sums: str | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
@@ -136,8 +136,8 @@ class Base:
             guidance_scale=recommended(source, "guidance_scale"),
             steps=recommended(source, "num_inference_steps"),
             preview_decoder=decoder,
-            vocabulary=read_vocabulary(source),
             sums=digest(Path(source)),
+            vocabulary=read_vocabulary(source),
         )
 
     # -- what it is ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from mcm_core.drawing.canvas_value import from_canvas
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.drawing.uploads import FITS, Reading, from_upload
 from mcm_core.engine import Waiting
@@ -132,6 +132,8 @@ def _conditions(
     drawn = Conditions() if drawing in (None, {}) else from_canvas(drawing, model.classes)
     for kind, path in files.items():
         if path is not None:
+            if kind not in model.layers:  # before the file is opened
+                raise InputError(f"The model {model.name} takes no {kind}: leave that file out.")
             reading = Reading(kind, fit, zero_based is True)
             drawn = drawn.joined(from_upload(open_picture(path), model.classes, reading, model.size))
     return drawn

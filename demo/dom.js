@@ -42,6 +42,31 @@ export function choice(label, names, choose) {
   return row;
 }
 
+/** A button that opens a list of actions: menu("More", {"Save it": save, ...}) */
+export function menu(title, actions) {
+  const list = make("div", { class: "sheet", role: "group", "aria-label": title });
+  const node = make("details", { class: "more" }, make("summary", { class: "act" }, title), list);
+  const close = () => {
+    node.open = false;
+    node.firstChild.focus();
+  };
+  for (const [name, act] of Object.entries(actions)) {
+    const press = () => {
+      close();
+      act();
+    };
+    list.append(button(name, press, { class: "act" }));
+  }
+  node.addEventListener("keydown", ({ key }) => key === "Escape" && node.open && close());
+  node.addEventListener("focusout", ({ relatedTarget }) => {
+    if (relatedTarget && !node.contains(relatedTarget)) node.open = false;
+  });
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!node.contains(target)) node.open = false;
+  });
+  return node;
+}
+
 /**
  * The arrow keys, Home and End go from one button of a row to the next; Tab stops once. What is returned makes a button
  * that stop; without one, it makes sure that there is a stop after buttons have changed.

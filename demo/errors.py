@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import gradio as gr
+from pydantic import ValidationError
 
 from mcm_core.drawing.conditions import InputError
 from mcm_core.engine import EngineError
 
+NO_FILE = "A file must be uploaded first, as handle_file of gradio_client does; null stands for none."
+"""Gradio's own data models are of files alone."""
 BROKEN = "Something broke; the program's log says what. Try again."
 
 log = logging.getLogger(__name__)
@@ -21,6 +24,8 @@ def message(error: Exception) -> str:
     """What people read of an error. One that nobody foresaw goes to the log."""
     if isinstance(error, InputError | EngineError):
         return str(error)
+    if isinstance(error, ValidationError):
+        return NO_FILE
     log.error("An event failed", exc_info=error)
     return BROKEN
 

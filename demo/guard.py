@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
-from collections import defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,9 @@ from .asking import SPACE
 
 UPLOADS_AT_MOST = 512 * 2**20
 """Bytes of uploads in an hour from one address. Behind the proxy of a Space all come from one."""
-HOUR_S = 3600.0
+ALL_UPLOADS_AT_MOST = 16 * UPLOADS_AT_MOST
+"""Bytes of uploads in an hour from everywhere: so much room they take on the disk at once, and no more."""
+HOUR_S, MINUTE_S = 3600.0, 60.0
 FRAMES = "'self' https://huggingface.co https://*.hf.space"
 POLICY = "; ".join(
     [
@@ -53,7 +55,7 @@ class Guard:
     def __init__(self, app: Any, hosts: Sequence[str] = ()) -> None:
         self.app = app
         self.hosts = {host.lower() for host in (*hosts, os.environ.get(SPACE, "")) if host}
-        self._uploads: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
+        self._uploads = Uploads()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -87,7 +89,7 @@ class Guard:
             theirs = urlsplit(origin)
             if theirs.netloc.lower() != host.lower() and (theirs.hostname or "") not in self.hosts:
                 return 403, "This comes from another page: open this one and try again there."
-        if _uploads(scope) and self._spent(_address(scope)) >= UPLOADS_AT_MOST:
+        if _uploads(scope) and self._uploads.are_spent(_address(scope)):
             return 429, "Too much was uploaded in the last hour: try again later."
         return None
 
@@ -99,12 +101,6 @@ class Guard:
         except ValueError:
             return False
 
-    def _spent(self, address: str) -> int:
-        uploads, since = self._uploads[address], time.monotonic() - HOUR_S
-        while uploads and uploads[0][0] < since:
-            uploads.popleft()
-        return sum(size for _, size in uploads)
-
     def _counted(self, scope: Any, receive: Any) -> Any:
         """`receive`, which counts the bytes of an upload."""
         if not _uploads(scope):
@@ -112,10 +108,38 @@ class Guard:
 
         async def counted() -> Any:
             message = await receive()
-            self._uploads[_address(scope)].append((time.monotonic(), len(message.get("body", b""))))
+            self._uploads.add(_address(scope), len(message.get("body", b"")))
             return message
 
         return counted
+
+
+class Uploads:
+    """Bytes of the last hour by address, minute by minute: who sent nothing for an hour is forgotten."""
+
+    def __init__(self) -> None:
+        self._minutes: deque[tuple[float, Counter[str]]] = deque()
+
+    def __len__(self) -> int:
+        """The numbers that are kept."""
+        return sum(len(sent) for _, sent in self._minutes)
+
+    def add(self, address: str, size: int) -> None:
+        now = time.monotonic()
+        self._forget(now)
+        if not self._minutes or now >= self._minutes[-1][0] + MINUTE_S:
+            self._minutes.append((now, Counter()))
+        self._minutes[-1][1][address] += size
+
+    def are_spent(self, address: str) -> bool:
+        """Whether this address, or all together, may upload nothing more for now."""
+        self._forget(time.monotonic())
+        own = sum(sent[address] for _, sent in self._minutes)
+        return own >= UPLOADS_AT_MOST or sum(sent.total() for _, sent in self._minutes) >= ALL_UPLOADS_AT_MOST
+
+    def _forget(self, now: float) -> None:
+        while self._minutes and self._minutes[0][0] < now - HOUR_S:
+            self._minutes.popleft()
 
 
 def _uploads(scope: Any) -> bool:

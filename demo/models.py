@@ -147,6 +147,11 @@ class Models:
         """(job, cancel, client) -> events: `Engine.generate`, wherever the device is."""
 
     @property
+    def takes(self) -> set[str]:
+        """The names of all modalities that one of the models reads."""
+        return {modality.name for model in self.by_name.values() for modality in model.modalities}
+
+    @property
     def default(self) -> Model:
         return next(iter(self.by_name.values()))
 

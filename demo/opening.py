@@ -116,7 +116,7 @@ class Opening:
             page.gallery: visit.thumbnails(),
             page.gallery_box: gr.update(visible=bool(kept)),
             page.memory: {"ids": [entry.id for entry in kept]},
-            **({page.viewer: shown.view} if shown else {}),
+            **({page.viewer: visit.view()} if shown else {}),
         }
 
     def _kept(self, entry: Any) -> Kept | None:

@@ -1,10 +1,9 @@
-"""The events that paint: Generate, Live, the plain picture to compare with, Stop."""
+"""The events that paint: Generate, Live, Stop."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -42,14 +41,14 @@ class Painting:
     def generate(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         run = Run()
         values = self._seeded(values, is_new=values[self.page.form.locked] is not True)
-        yield from self._run(request.session_hash, run, values, self._paint)
+        yield from self.run(request.session_hash, run, values, self._paint)
 
     def roll(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The same with another seed."""
         run = Run(live=values[self.page.live] is True)
         values = self._seeded(values, is_new=True)
         yield {self.page.form.seed: values[self.page.form.seed]}
-        yield from self._run(request.session_hash, run, values, self._follow if run.live else self._paint)
+        yield from self.run(request.session_hash, run, values, self._follow if run.live else self._paint)
 
     def live(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """The same after any change while the switch is on: a draft at once, where there are such, and the
@@ -58,7 +57,7 @@ class Painting:
         values = yield from self._heard(values, session, run)
         is_late = run.revision > 0 and self.runs.is_late(session, run)
         if values[self.page.live] is True and not is_late and not returned(event):
-            yield from self._run(session, run, values, self._follow)
+            yield from self.run(session, run, values, self._follow)
 
     def brought(self, values: Values, request: gr.Request) -> Iterator[Updates]:
         """The same after something was brought onto the page, where its picture is not the shown one."""
@@ -68,14 +67,14 @@ class Painting:
         is_shown = visit.shown is not None and not self.runs.stale(session, visit.shown.request)
         follows = run.live and values[page.canvas].maps and not is_shown
         if visit.owed or follows:
-            yield from self._run(session, run, values, self._follow if run.live else self._paint)
+            yield from self.run(session, run, values, self._follow if run.live else self._paint)
 
     def move(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """A draft while the brush moves, unless it comes after the end of its stroke."""
         yield self._unchanged()
         run = Run(live=True, revision=revision(event))
         if values[self.page.live] is True and not self.runs.is_late(request.session_hash, run):
-            yield from self._run(request.session_hash, run, values, self._move)
+            yield from self.run(request.session_hash, run, values, self._move)
 
     def live_off(self, values: Values, request: gr.Request) -> Updates:
         """Stops a live run when the switch is off."""
@@ -83,25 +82,51 @@ class Painting:
         run = self.runs.stop(request.session_hash, live_only=True) if off else None
         return {self.page.viewer: views.stopped(run)} if run else self._unchanged()
 
-    def compare(self, values: Values, request: gr.Request) -> Iterator[Updates]:
-        """The plain twins of the shown pictures."""
-        yield self._unchanged()
-        visit: Visit = values[self.page.visit]
-        if visit.shown is None:
-            return
-        run = Run(compares=True)
-        yield from self._run(request.session_hash, run, values, self._plain)
-
     def stop(self, values: Values, request: gr.Request) -> Updates:
         """Takes effect at once; the engine follows at its next step."""
         run = self.runs.stop(request.session_hash) or Run()
         shown = values[self.page.visit].shown
         is_beside = shown is not None and run.compares
-        return {self.page.viewer: views.beside(shown.view, run, "done") if is_beside else views.stopped(run)}
+        view = values[self.page.visit].view()
+        return {self.page.viewer: views.beside(view, run, "done") if is_beside else views.stopped(run)}
 
     def leave(self, request: gr.Request) -> None:
         """The page was closed."""
         self.runs.forget(request.session_hash)
+
+    def run(self, session: str | None, run: Run, values: Values, paints: Paints) -> Iterator[Updates]:
+        """The updates of the session's new run. An error becomes one of them."""
+        if not run.compares:
+            self.runs.hear(session, self._asked(values), run.revision)
+        self.runs.begin(session, run)
+        try:
+            for updates in paints(values, run):
+                yield self._with_stale(updates, session)
+        except Cancelled as error:
+            if not run.cancel.is_set():  # else it was stopped, or a newer run has the page
+                yield {self.page.viewer: views.failed(run, str(error))}
+        except gr.Error:
+            raise
+        except Exception as error:
+            text = message(error)
+            notice([text])
+            yield {self.page.viewer: views.failed(run, text)}
+        finally:
+            self.runs.end(session, run)
+
+    def events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
+        """The engine's events, each with its view; the result, which comes last, with None."""
+        from mcm_core.pipeline import Result
+
+        started = time.monotonic()
+        for event in self.models.generate(job, heard(run.cancel), client()):
+            if isinstance(event, Waiting):
+                started = time.monotonic()
+                yield event, views.waiting(run, event.place)
+            elif isinstance(event, Result):
+                yield event, None
+            elif not run.cancel.is_set():
+                yield event, views.running(run, event, started)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -125,26 +150,6 @@ class Painting:
         page, form = self.page, self.page.form
         words = (styled(values[form.prompt] or "", values[form.styles]), values[form.negative_prompt] or "")
         return Request(*words, drawing(values, page, self.models[values[page.model]]))
-
-    def _run(self, session: str | None, run: Run, values: Values, paints: Paints) -> Iterator[Updates]:
-        """The updates of the session's new run. An error becomes one of them."""
-        if not run.compares:
-            self.runs.hear(session, self._asked(values), run.revision)
-        self.runs.begin(session, run)
-        try:
-            for updates in paints(values, run):
-                yield self._with_stale(updates, session)
-        except Cancelled as error:
-            if not run.cancel.is_set():  # else it was stopped, or a newer run has the page
-                yield {self.page.viewer: views.failed(run, str(error))}
-        except gr.Error:
-            raise
-        except Exception as error:
-            text = message(error)
-            notice([text])
-            yield {self.page.viewer: views.failed(run, text)}
-        finally:
-            self.runs.end(session, run)
 
     def _with_stale(self, updates: Updates, session: str | None) -> Updates:
         """What is finished may be of an earlier drawing by now."""
@@ -171,7 +176,7 @@ class Painting:
             return
         asked = page.form.request(values, drawing(values, page, model), model, live=True)
         job = Job(model.name, model.drafts.resolved(asked, moving), drafts=True)
-        for event, view in self._events(job, run):
+        for event, view in self.events(job, run):
             if view is None and not run.cancel.is_set():
                 yield {page.viewer: views.draft(run, event)}
 
@@ -182,51 +187,20 @@ class Painting:
         asked = page.form.request(values, drawing(values, page, model), model, run.live)
         job = Job(model.name, model.resolved(asked))
         yield {page.form.seed: job.request.seeds[0], page.viewer: views.waiting(run)}
-        for event, view in self._events(job, run):
+        for event, view in self.events(job, run):
             if view is not None:
                 yield {page.viewer: view}
             else:
                 shown = Shown(model.name, event.request, views.done(run, model, event))
-                yield self._kept(shown, visit.keeping(shown, event.images, model.classes, run.live))
+                yield self._kept(visit.keeping(shown, event.images, model.classes, run.live), shown)
 
-    def _plain(self, values: Values, run: Run) -> Iterator[Updates]:
-        visit: Visit = values[self.page.visit]
-        shown = visit.shown
-        if shown is None:
-            return
-        model = self.models[shown.model]
-        off = dict.fromkeys(shown.request.strength, 0.0)
-        job = Job(shown.model, replace(shown.request, strength=off, compare=False))
-        before = views.beside(shown.view, run)
-        yield {self.page.viewer: before}
-        for event, view in self._events(job, run):
-            if view is not None:
-                yield {self.page.viewer: {**view, **before}}
-            else:
-                both = replace(shown, view=views.with_plain(shown.view, run, model, event))
-                yield {self.page.viewer: both.view, self.page.visit: replace(visit, shown=both)}
-
-    def _events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
-        """The engine's events, each with its view; the result, which comes last, with None."""
-        from mcm_core.pipeline import Result
-
-        started = time.monotonic()
-        for event in self.models.generate(job, heard(run.cancel), client()):
-            if isinstance(event, Waiting):
-                started = time.monotonic()
-                yield event, views.waiting(run, event.place)
-            elif isinstance(event, Result):
-                yield event, None
-            elif not run.cancel.is_set():
-                yield event, views.running(run, event, started)
-
-    def _kept(self, shown: Shown, visit: Visit) -> Updates:
+    def _kept(self, visit: Visit, shown: Shown) -> Updates:
         page = self.page
         strip = {page.gallery: visit.thumbnails(), page.gallery_box: gr.update(visible=True)}
         new = [kept.entry() for kept in visit.kept[: len(shown.request.seeds)]]
         file = shown.view["pictures"][0]["file"]
         memory = {"shown": file, "kept": new, "ids": [kept.id for kept in visit.kept]}
-        return {page.viewer: shown.view, **strip, page.visit: visit, page.memory: memory}
+        return {page.viewer: visit.view(), **strip, page.visit: visit, page.memory: memory}
 
     def _unchanged(self) -> Updates:
         """Of a generator that yields nothing at all Gradio would empty every output."""

@@ -9,11 +9,9 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
-from mcm_core.drawing.conditions import LABELS, Conditions, InputError
+from mcm_core.drawing.conditions import LABELS
 from mcm_core.drawing.picture_files import to_rgb
-from mcm_core.drawing.uploads import Reading, fitted, from_map, from_upload
 from mcm_core.record import CHANGED, Record, open_recorded
 from mcm_core.request import DEFAULT_PLACEMENT, Resolved
 
@@ -23,10 +21,11 @@ from .errors import notice, readable, told
 from .examples import Example
 from .form import Updates, restored_note
 from .models import Model, Models
-from .page import Page, about, kinds, map_thumbnails
+from .offering import Offering, with_maps
+from .page import Page, about, kinds
 from .runs import Run
 from .strip import chosen
-from .visit import Shown
+from .visit import Kept, Shown
 
 Values = Mapping[Any, Any]
 
@@ -34,8 +33,8 @@ Values = Mapping[Any, Any]
 class Restoring:
     """Handlers; values come and go by component."""
 
-    def __init__(self, page: Page, models: Models, examples: list[Example]) -> None:
-        self.page, self.models, self.examples = page, models, examples
+    def __init__(self, page: Page, models: Models, examples: list[Example], offering: Offering) -> None:
+        self.page, self.models, self.examples, self.offering = page, models, examples, offering
 
     def choose_model(self, values: Values) -> Updates:
         with readable():
@@ -64,11 +63,13 @@ class Restoring:
         """A picture of the gallery, and everything as it was for it."""
         with readable():
             visit = values[self.page.visit]
-            kept = visit.kept[chosen(event, len(visit.kept))]
-            if not kept.view:  # the server was another one when it was painted
-                return self._owed(self._restored(values, Shown(kept.model, kept.request, {})))
-            view = views.again(kept.view, Run())
-            return self._restored(values, Shown(kept.model, kept.request, view))
+            return self._again(values, visit.kept[chosen(event, len(visit.kept))])
+
+    def choose_cell(self, values: Values, event: gr.EventData) -> Updates:
+        """The same for a picture of the last row."""
+        with readable():
+            row = values[self.page.visit].row
+            return self._again(values, row[chosen(event, len(row))])
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
@@ -76,7 +77,7 @@ class Restoring:
             visit = values[self.page.visit]
             names = list(visit.further.maps)
             names.pop(chosen(event, len(names)))
-            return self._with_maps(visit, visit.further.only(names))
+            return with_maps(self.page, visit, visit.further.only(names))
 
     def upload(self, values: Values) -> Updates:
         with readable():
@@ -113,13 +114,21 @@ class Restoring:
 
     # -- inside --------------------------------------------------------------------------------------------
 
+    def _again(self, values: Values, kept: Kept) -> Updates:
+        if not kept.view:  # the server was another one when it was painted
+            return self._owed(self._restored(values, Shown(kept.model, kept.request, {})))
+        view = views.again(kept.view, Run())
+        return self._restored(values, Shown(kept.model, kept.request, view, before=kept.before))
+
     def _opened(self, values: Values, path: Path) -> Updates:
-        """A picture made here restores its request; any other becomes a drawing."""
+        """A picture made here restores its request; any other is offered as a drawing."""
         here = self.models[values[self.page.model]]
-        image, record = open_recorded(path, lambda record: self._maker(record, here).resolved(record.request))
+        image, record = open_recorded(
+            path, lambda record: self._maker(record, here).resolved(record.request), self.models.takes
+        )
         if record is not None:
             return self._recorded(values, record, to_rgb(image))
-        return {**self._drawn(values, image), self.page.upload: None}
+        return {**self.offering.offered(values, path, image), self.page.upload: None}
 
     def _recorded(self, values: Values, record: Record, pixels: np.ndarray) -> Updates:
         model = self._maker(record, self.models[values[self.page.model]])
@@ -158,37 +167,8 @@ class Restoring:
         further = request.conditions.only(modality.name for modality in model.further)
         visit = replace(values[page.visit], shown=shown)
         memory = {"stale": "", "shown": shown.view["pictures"][0]["file"]} if shown.view else {"stale": ""}
-        shows = {page.viewer: shown.view, page.memory: memory}
-        return {**updates, page.model: model.name, **shows, **self._with_maps(visit, further)}
-
-    def _drawn(self, values: Values, image: Image.Image) -> Updates:
-        page = self.page
-        model, kind = self.models[values[page.model]], values[page.kind]
-        further = {modality.name: modality for modality in model.further}
-        if kind in further:
-            read = fitted(from_map(image, kind, further[kind].channels), model.size, values[page.fit])
-            visit = values[page.visit]
-            return self._with_maps(visit, Conditions({**visit.further.maps, **read.maps}))
-        read = from_upload(image, model.classes, _reading(kind, values[page.fit]), model.size)
-        if not read.maps:
-            raise InputError("Nothing to draw was found in this picture. Say what it is beside the button.")
-        left_out = [name for name in read.maps if name not in model.layers]
-        if left_out:
-            raise InputError(f"This model takes no {left_out[0]}. Load another kind of picture.")
-        notice(read.notes)
-        return {page.canvas: values[page.canvas].joined(read).resized(model.size)}
-
-    def _with_maps(self, visit: Any, further: Conditions) -> Updates:
-        page = self.page
-        shown = map_thumbnails(further)
-        box = {page.maps_box: gr.update(visible=bool(shown))} if page.maps_box is not None else {}
-        strip = {page.maps: shown} if page.maps is not None else {}
-        return {page.visit: replace(visit, further=further), **box, **strip}
-
-
-def _reading(kind: str, fit: str) -> Reading:
-    """How the page's menus ask for a picture to be read."""
-    return Reading("labels", fit, zero_based=True) if kind == "labels from 0" else Reading(kind, fit)
+        shows = {page.viewer: visit.view(), page.memory: memory}
+        return {**updates, page.model: model.name, **shows, **with_maps(page, visit, further)}
 
 
 def lost(request: Resolved, model: Model) -> list[str]:

@@ -9,14 +9,16 @@ import gradio as gr
 
 FOLDER = Path(__file__).parent
 PALETTE = (FOLDER / "palette.css").read_text(encoding="utf-8")
-CSS = PALETTE + (FOLDER / "page.css").read_text(encoding="utf-8")
+CSS = PALETTE + "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "sight.css"))
 HEAD = '<meta name="color-scheme" content="light dark">'
 FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 COLORS = {
     "body_background_fill": "page",
     "body_text_color": "text",
+    "body_text_color_subdued": "soft",
     "input_background_fill": "card",
+    "input_placeholder_color": "soft",
     "input_border_color": "line",
     "input_border_color_focus": "accent",
     "button_primary_background_fill": "accent",

@@ -8,20 +8,28 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from mcm_core.drawing.conditions import InputError
+
 from . import api
 from .component import READY
 from .delivery import Delivery
+from .effects import Effects
 from .errors import readable
 from .examples import read_examples
 from .form import chip_script, styled, word_script
+from .grids import Grids
 from .guard import Guard
 from .introduced import TITLE, Introduced
+from .malformed import Malformed
 from .memory import link_script, remember_script
 from .models import Models
+from .offering import Offering
+from .offering import lay_out as lay_out_offer
 from .opening import Opening
 from .page import COPY_LINK, Page, lay_out
 from .painting import Painting
 from .restoring import Restoring
+from .reuse import Reuse
 from .runs import Runs
 from .theme import CSS, HEAD, theme
 from .unserved import Unserved
@@ -31,6 +39,7 @@ QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
+FOCUS = "() => { document.querySelector('#offer-use:not(:disabled), #offer-cancel')?.focus(); }"
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 
@@ -39,9 +48,11 @@ class Blocks(gr.Blocks):
     error has words, too many are refused, and those missing at the end take their defaults, so that a program
     may know fewer than there are."""
 
-    async def process_api(self, *args: Any, **options: Any) -> dict[str, Any]:
+    async def process_api(self, block_fn: Any, *args: Any, **options: Any) -> dict[str, Any]:
         with readable():
-            return await super().process_api(*args, **options)
+            if block_fn.fn is None:
+                raise InputError("This event happens in the browser: there is nothing to ask for.")
+            return await super().process_api(block_fn, *args, **options)
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         if len(inputs) > len(block_fn.inputs):
@@ -61,9 +72,12 @@ def build_ui(models: Models) -> gr.Blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
         painting = Painting(page, models, Runs())
-        paints = _connect_painting(page, painting, models, blocks)
-        restoring = Restoring(page, models, examples)
-        _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
+        paints, beside = _connect_painting(page, painting, models, blocks)
+        offering = Offering(page, lay_out_offer(models.default), models)
+        restoring = Restoring(page, models, examples, offering)
+        event = _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
+        _connect_pictures(page, restoring, Reuse(page, models), painting, event, paints, beside)
+        _connect_offering(offering, painting, paints)
         _connect_words(page, models)
         _connect_memory(page)
     return blocks.queue(api_open=False, max_size=QUEUED, default_concurrency_limit=8)
@@ -103,6 +117,7 @@ def launch_options(
                 Middleware(Unserved),
                 Middleware(Introduced),
                 Middleware(delivery or Delivery()),
+                Middleware(Malformed),
             ],
         },
         "max_file_size": "20mb",
@@ -119,8 +134,10 @@ def _on_device(models: Models) -> dict[str, Any]:
     return {"concurrency_id": "model", "concurrency_limit": models.engine.holds + 7}
 
 
-def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr.Blocks) -> dict[str, Any]:
-    """-> how the events that paint are connected."""
+def _connect_painting(
+    page: Page, painting: Painting, models: Models, blocks: gr.Blocks
+) -> tuple[dict[str, Any], list[Any]]:
+    """-> how the events that paint are connected, and those that paint beside a finished picture."""
     inputs, form = page.inputs(), page.form
     outputs = [page.viewer, page.memory, form.seed, page.gallery, page.gallery_box, page.visit]
     run = {"inputs": inputs, "outputs": outputs, "trigger_mode": "multiple", **HIDDEN, **_on_device(models)}
@@ -131,17 +148,19 @@ def _connect_painting(page: Page, painting: Painting, models: Models, blocks: gr
     changes = (page.canvas.stroke, page.words.changed, page.live.input)
     lively = [event(painting.live, **run) for event in changes]
     lively.append(page.canvas.moving(painting.move, **run))
-    compared = page.viewer.compare(painting.compare, **run)
+    effects, grids = Effects(painting), Grids(painting)
+    beside = [page.viewer.compare(effects.compare, **run), page.viewer.row(grids.row, **run)]
     at_once: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "queue": False, **HIDDEN}
-    page.stop.click(painting.stop, cancels=[*painted, *lively, compared], **at_once)
+    page.stop.click(painting.stop, cancels=[*painted, *lively, *beside], **at_once)
     page.live.input(painting.live_off, **at_once)
     blocks.unload(painting.leave)
-    return run
+    return run, beside
 
 
 def _connect_restoring(
     page: Page, restoring: Restoring, opening: Opening, painting: Painting, paints: dict[str, Any]
-) -> None:
+) -> dict[str, Any]:
+    """-> how the events that bring something onto the page are connected."""
     form = page.form
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
@@ -150,9 +169,9 @@ def _connect_restoring(
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
     page.model.input(restoring.choose_model, **event)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
-    page.gallery.choose(restoring.choose_kept, **event).then(painting.brought, **paints)
-    page.upload.upload(restoring.upload, **event)
-    page.canvas.dropped(restoring.drop, **event)
+    offers: dict[str, Any] = {**event, "outputs": [*outputs, *restoring.offering.panel.parts()]}
+    page.upload.upload(restoring.upload, **offers).then(None, js=FOCUS, **HIDDEN)
+    page.canvas.dropped(restoring.drop, **offers).then(None, js=FOCUS, **HIDDEN)
     if page.maps is not None:
         page.maps.choose(restoring.forget_map, **event)
     opened = page.memory.opened(opening.opened, **event)
@@ -160,6 +179,37 @@ def _connect_restoring(
     named = page.named()
     ready.then(None, inputs=list(named.values()), js=remember_script(list(named)), **HIDDEN)
     ready.then(painting.brought, **paints)
+    return event
+
+
+def _connect_pictures(
+    page: Page,
+    restoring: Restoring,
+    reuse: Reuse,
+    painting: Painting,
+    event: dict[str, Any],
+    paints: dict[str, Any],
+    beside: list[Any],
+) -> None:
+    """What is done with finished pictures. What is painted beside one ends where another takes its place."""
+    page.gallery.choose(restoring.choose_kept, cancels=beside, **event).then(painting.brought, **paints)
+    page.viewer.choose(restoring.choose_cell, cancels=beside, **event)
+    page.viewer.reuse(reuse.onto_canvas, inputs=event["inputs"], outputs=page.canvas, **HIDDEN)
+    page.viewer.enlarge(reuse.enlarge, inputs=event["inputs"], outputs=page.viewer, **HIDDEN)
+
+
+def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, Any]) -> None:
+    page, panel = offering.page, offering.panel
+    boxes = [box for box in (page.maps, page.maps_box) if box is not None]
+    inputs = {*page.inputs(), panel.kind, panel.offer}
+    event: dict[str, Any] = {
+        "inputs": inputs,
+        "outputs": [page.canvas, page.visit, *boxes, *panel.parts()],
+        **HIDDEN,
+    }
+    panel.kind.input(offering.read_again, **event)
+    panel.use.click(offering.use, **event).then(painting.brought, **paints)
+    panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)
 
 
 def _connect_words(page: Page, models: Models) -> None:

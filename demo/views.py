@@ -8,6 +8,7 @@ differ where the plain picture is painted beside a finished one. `demo/viewer/st
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,25 @@ import numpy as np
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
+from PIL import Image
 
-from mcm_core.drawing.conditions import LABELS, resize_map
+from mcm_core.drawing.conditions import LABELS, Conditions, InputError, resize_map
 from mcm_core.record import of_picture, write_png
 from mcm_core.request import Request, Resolved
 
 from .models import Model
-from .pictures import heat, preview_url, read_again
+from .parts import ALL, area, parts
+from .pictures import (
+    calm,
+    data_url,
+    difference,
+    drawing_layers,
+    heat,
+    middle,
+    outline,
+    preview_url,
+    read_again,
+)
 from .runs import Run
 
 if TYPE_CHECKING:
@@ -83,21 +96,46 @@ def done(run: Run, model: Model, result: Result) -> View:
             {"file": file(image, of_picture(request, index), model), "seed": seed}
             for index, (image, seed) in enumerate(zip(result.images, request.seeds, strict=True))
         ],
-        "action": heat(result.gamma_actions, result.nu_actions) if modulated else None,
+        "action": heat(calm(result.gamma_actions), calm(result.nu_actions)) if modulated else None,
+        **drawn(model, request),
         **followed(model, request, result.images),
     }
 
 
-def with_plain(view: View, run: Run, model: Model, result: Result) -> View:
-    """A finished view with the plain pictures in it; `result` is that of the plain requests."""
+def with_twin(view: View, run: Run, model: Model, result: Result, part: str, drawn: Conditions) -> View:
+    """A finished view with the same pictures without a part of their drawing in it.
+
+    Args:
+        result: of the request without the part.
+        part: its key, see `demo.parts`.
+        drawn: the drawing with it.
+    """
     requests = [of_picture(result.request, index) for index in range(len(result.images))]
-    plain = [file(image, request, model) for image, request in zip(result.images, requests, strict=True)]
-    view = {**beside(view, run, "done"), "plain": plain}
-    if view["followed"]:
+    files = [file(image, request, model) for image, request in zip(result.images, requests, strict=True)]
+    size = (result.images.shape[1], result.images.shape[2])
+    where = area(drawn, Conditions() if part == ALL else result.request.conditions, size)
+    pairs = zip(view["pictures"], result.images, strict=True)
+    twin = {
+        "files": files,
+        "differences": [difference(pixels(picture["file"]), image, where) for picture, image in pairs],
+        "outline": None if part == ALL else data_url(outline(where)),
+        "middle": 50.0 if part == ALL else middle(where),
+    }
+    view = {**beside(view, run, "done"), "twins": {**view.get("twins", {}), part: twin}}
+    if view["followed"] and part == ALL:
         plainly = followed(model, result.request, result.images)["followed"]
         both = zip(view["followed"], plainly, strict=True)
         view["followed"] = [{**modulated, "plain": alone["share"]} for modulated, alone in both]
     return view
+
+
+def pixels(file: Mapping[str, Any]) -> np.ndarray:
+    """(H, W, 3) uint8 of a picture that was made for the page. InputError where it is not kept any more."""
+    try:
+        with Image.open(file["path"]) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise InputError("The file of this picture is not kept any more. Generate it again.") from error
 
 
 def again(view: View, run: Run) -> View:
@@ -110,7 +148,6 @@ def single(view: View, index: int) -> View:
     action, followed = view["action"], view["followed"]
     if action is not None:
         action = {**action, "gamma": [action["gamma"][index]], "nu": [action["nu"][index]]}
-    plain = {"plain": [view["plain"][index]]} if view.get("plain") else {}
     return {
         **view,
         "restored": True,
@@ -118,7 +155,7 @@ def single(view: View, index: int) -> View:
         "pictures": [view["pictures"][index]],
         "action": action,
         "followed": [followed[index]] if followed else None,
-        **plain,
+        "twins": {},
     }
 
 
@@ -133,7 +170,17 @@ def of_file(run: Run, model: Model, request: Resolved, image: np.ndarray) -> Vie
         "modulated": bool(request.conditions.maps) and any(request.strength.values()),
         "pictures": [{"file": file(image, request, model), "seed": request.seeds[0]}],
         "action": None,
+        **drawn(model, request),
         **followed(model, request, images),
+    }
+
+
+def drawn(model: Model, request: Resolved) -> View:
+    """The drawing as layers to lay over its pictures, and its parts."""
+    conditions = request.conditions
+    return {
+        "drawing": drawing_layers(conditions, model.classes, (request.height, request.width)),
+        "parts": parts(conditions, model.classes),
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mcm_core.drawing.conditions import InputError
-from mcm_core.sums import SUMS, check_sums
+from mcm_core.sums import SUMS, check_sums, write_sums
 from mcm_core.weights import ANCHORS
 
 
@@ -18,7 +18,11 @@ def main(argv: Sequence[str]) -> int:
     options.add_argument(
         "--model", required=True, type=Path, help="folder of a base, modulator or preview decoder"
     )
-    folder: Path = options.parse_args(argv).model
+    options.add_argument(
+        "--write", action="store_true", help=f"write {SUMS} where there is none, once the model opens"
+    )
+    given = options.parse_args(argv)
+    folder: Path = given.model
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Give the folder of a base or a modulator.")
     checked = check_sums(folder, large=True)
@@ -35,6 +39,11 @@ def main(argv: Sequence[str]) -> int:
     else:
         modalities = Modulator.from_pretrained(folder).modalities
         print(f"It opens as a modulator of {', '.join(modality.name for modality in modalities)}.")
+    if given.write and not checked:
+        write_sums(folder, deep=True)
+        print(
+            f"{folder / SUMS} is written: from now on the model is checked against it, and records name it."
+        )
     return 0
 
 

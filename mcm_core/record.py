@@ -12,7 +12,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,7 +44,11 @@ _NOT_A_RECORD = "The record in this picture is damaged or of a newer version: {}
 
 @dataclass(frozen=True)
 class Origin:
-    """Which models made a picture, and in which precision; modulator fields are None where there was none."""
+    """Which models made a picture, and in which precision; modulator fields are None where there was none.
+
+    `base_sums` stands for all files of the base, text encoder and autoencoder, too: see `Base.sums`. It is
+    None where these lie without their sums, and in older records.
+    """
 
     base: str
     base_fingerprint: str
@@ -52,6 +56,7 @@ class Origin:
     modulator_fingerprint: str | None
     dtype: str
     device: str
+    base_sums: str | None = None
 
     @classmethod
     def of(cls, base: Base, modulator: Modulator | None) -> Origin:
@@ -62,6 +67,7 @@ class Origin:
             modulator_fingerprint=None if modulator is None else _fingerprint(modulator),
             dtype=str(base.dtype).removeprefix("torch."),
             device=base.device.type,
+            base_sums=base.sums,
         )
 
     def differences(self, now: Origin) -> tuple[str, ...]:
@@ -69,6 +75,8 @@ class Origin:
         notes = []
         if self.base_fingerprint != now.base_fingerprint:
             notes.append(f"it was made with the base {self.base}, and this is {now.base}")
+        elif None not in (self.base_sums, now.base_sums) and self.base_sums != now.base_sums:
+            notes.append(f"it was made with other files of the base {self.base}")
         if self.modulator_fingerprint != now.modulator_fingerprint:
             notes.append(f"it was made with {_with(self.modulator)}, and now with {_with(now.modulator)}")
         if (self.dtype, self.device) != (now.dtype, now.device):
@@ -127,11 +135,12 @@ def digest(image: np.ndarray) -> str:
 
 
 def open_recorded(
-    source: bytes | str | Path, judge: Callable[[Record], object]
+    source: bytes | str | Path, judge: Callable[[Record], object], takes: Collection[str] | None = None
 ) -> tuple[Image.Image, Record | None]:
     """A picture that is its record's size, and the record if there is one.
 
-    `judge` may refuse the record; no pixel of a refused picture is decoded.
+    `takes` are the modalities that there is a use for, None for all: no map of another is inflated. `judge`
+    may refuse the record; no pixel of a refused picture is decoded.
 
     Raises:
         InputError: no picture, a damaged record, or a picture of another size than its request's.
@@ -141,7 +150,7 @@ def open_recorded(
     def read(image: Image.Image) -> None:
         text = image.info.get(CHUNK)
         if text is not None:
-            record = from_json(text)
+            record = from_json(text, takes)
             _require_size(record.request, image.size)
             judge(record)
             records.append(record)
@@ -194,8 +203,11 @@ def to_json(record: Record) -> str:
     return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
 
-def from_json(text: str) -> Record:
-    """The record that `to_json` wrote; see `read_record`. `Request.resolved` judges the values."""
+def from_json(text: str, takes: Collection[str] | None = None) -> Record:
+    """The record that `to_json` wrote; see `read_record`. `Request.resolved` judges the values.
+
+    `takes`: see `open_recorded`.
+    """
     if len(text) > MAX_CHARACTERS:
         raise InputError(_NOT_A_RECORD.format("it is too long"))
     try:
@@ -208,10 +220,10 @@ def from_json(text: str) -> Record:
         raise InputError(_NOT_A_RECORD.format("its digest is of another type"))
     if type(content["version"]) is not int or content["version"] != RECORD_VERSION:
         raise InputError(_NOT_A_RECORD.format(f"only version {RECORD_VERSION} can be read"))
-    return Record(_request(content), _origin(content["origin"]), pixels)
+    return Record(_request(content, takes), _origin(content["origin"]), pixels)
 
 
-def _request(content: Mapping[str, Any]) -> Request:
+def _request(content: Mapping[str, Any], takes: Collection[str] | None) -> Request:
     values = content["request"]
     _require_keys(values, {f.name for f in fields(Request)} - {"conditions"}, "request")
     if not isinstance(values["seeds"], list) or not isinstance(values["strength"], dict):
@@ -219,14 +231,17 @@ def _request(content: Mapping[str, Any]) -> Request:
     for name in values.keys() - {"seeds", "strength"}:
         if isinstance(values[name], dict | list):
             raise InputError(_NOT_A_RECORD.format(f"its {name} is of another type"))
-    conditions = _conditions(content["drawing"], content["maps"])
+    conditions = _conditions(content["drawing"], content["maps"], takes)
     return Request(**{**values, "seeds": tuple(values["seeds"]), "conditions": conditions})
 
 
-def _conditions(drawing: Any, maps: Any) -> Conditions:
+def _conditions(drawing: Any, maps: Any, takes: Collection[str] | None) -> Conditions:
     drawn = Conditions() if drawing is None else from_canvas(drawing)
     if not isinstance(maps, dict) or maps.keys() & drawn.maps.keys():
         raise InputError(_NOT_A_RECORD.format("its maps are of another type"))
+    unused = [name for name in maps if takes is not None and name not in takes]
+    if unused:
+        raise InputError(f"This picture was made of a {unused[0]:.60} map, which no model here takes.")
     if sum(_size(packed) for packed in maps.values()) > MAX_MAPS_BYTES:
         raise InputError(_NOT_A_RECORD.format("its maps are too large"))
     return Conditions({**drawn.maps, **{name: _unpacked(packed) for name, packed in maps.items()}})
@@ -244,6 +259,8 @@ def _is_canvas(conditions: Conditions) -> bool:
 def _origin(values: Any) -> Origin | None:
     if values is None:
         return None
+    if isinstance(values, dict):
+        values = {"base_sums": None, **values}
     _require_keys(values, {f.name for f in fields(Origin)}, "origin")
     if not all(value is None or isinstance(value, str) for value in values.values()):
         raise InputError(_NOT_A_RECORD.format("its origin is of another type"))

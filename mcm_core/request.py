@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mcm_core import emphasis
 from mcm_core.drawing.conditions import Conditions, InputError, check
 from mcm_core.live import SCHEDULER, Live
 from mcm_core.modulation import PLACEMENTS, Placement
@@ -38,7 +39,8 @@ class Request:
     """One or several pictures. Numbers, text and arrays only, so that it can be pickled and sent elsewhere.
 
     Attributes:
-        prompt, negative_prompt: for bases that take text; at most `MAX_PROMPT` characters.
+        prompt, negative_prompt: for bases that take text; at most `MAX_PROMPT` characters, and words may be
+            weighted, see `emphasis`.
         conditions: the drawing; empty for none.
         steps: denoising steps, 1 to `MAX_STEPS`, or those that a live modulator offers; None for the base's
             default, or for the most of a live modulator.
@@ -204,6 +206,7 @@ def _text(name: str, value: Any, base: Base) -> str:
         raise InputError(f"The {name} has {len(value)} characters: shorten it to at most {MAX_PROMPT}.")
     if value.strip() and not base.accepts_text:
         raise InputError(f"The base {base.id} takes no text: leave the {name} empty.")
+    emphasis.check(name, value)
     return value.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate stops the tokenizer
 
 

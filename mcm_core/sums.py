@@ -56,6 +56,11 @@ def check_sums(folder: Path, large: bool = False) -> list[str]:
     return checked
 
 
+def digest(folder: Path) -> str | None:
+    """One SHA-256 that stands for all files of a model, in hex; None where no sums lie beside them."""
+    return sha256(folder / SUMS) if (folder / SUMS).is_file() else None
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

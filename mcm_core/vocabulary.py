@@ -1,4 +1,4 @@
-"""What a base does not read of a prompt: words beyond its length, and words that it was never taught.
+"""What a base does not read of a prompt: words that it was never taught. Of any length it reads the whole.
 
 A base that was taught few words says which in `vocabulary.json` beside its weights: lists of words and
 phrases by group. Any other base is taken to know all words.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,29 +26,13 @@ Vocabulary = Mapping[str, tuple[str, ...]]
 """Words and phrases by the name of their group."""
 
 
-@dataclass(frozen=True)
-class Unread:
-    """Words of a prompt as they were typed, in their order and each once.
-
-    Attributes:
-        unknown: those that the base never saw.
-        cut: those behind the last one that it has room for.
-    """
-
-    unknown: tuple[str, ...] = ()
-    cut: tuple[str, ...] = ()
-
-
-def unread(prompt: str, base: Base) -> Unread:
-    """What the base does not read of the prompt; nothing where it takes no text at all."""
-    if not base.accepts_text:
-        return Unread()
-    pieces = prompt.split()
-    fitting = _fitting(base.count_tokens(pieces), base.max_tokens)
-    read, cut = (_words(" ".join(part)) for part in (pieces[:fitting], pieces[fitting:]))
-    known = _known(tuple(base.vocabulary.items())) if base.vocabulary else None
-    unknown = () if known is None else [word for word in read if word.lower().replace("’", "'") not in known]
-    return Unread(tuple(unknown), tuple(cut))
+def unread(prompt: str, base: Base) -> tuple[str, ...]:
+    """The words that the base never saw, as they were typed, in their order and each once."""
+    if not base.accepts_text or not base.vocabulary:
+        return ()
+    known = _known(tuple(base.vocabulary.items()))
+    words = dict.fromkeys(WORD.findall(prompt))
+    return tuple(word for word in words if word.lower().replace("’", "'") not in known)
 
 
 def read_vocabulary(folder: str | Path) -> Vocabulary | None:
@@ -76,23 +59,10 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
     (folder / FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(WORD.findall(text)))
-
-
 @cache
 def _known(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> frozenset[str]:
     texts: Iterable[str] = (text for _, texts in groups for text in texts)
     return frozenset(word.lower() for text in texts for word in WORD.findall(text))
-
-
-def _fitting(counts: list[int], room: int) -> int:
-    """How many pieces of so many tokens fit, from the first on."""
-    for index, count in enumerate(counts):
-        room -= count
-        if room < 0:
-            return index
-    return len(counts)
 
 
 def _is_texts(texts: object) -> bool:

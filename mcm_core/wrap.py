@@ -25,12 +25,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import AutoencoderTiny, DiffusionPipeline
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import Tensor, nn
 
-from mcm_core.base.identity import identify
+from mcm_core.base.identity import Identity, identify
 from mcm_core.base.schedulers import prediction_type
 from mcm_core.control import Control, prepare
 from mcm_core.drawing.conditions import Conditions, InputError
@@ -69,16 +69,21 @@ def modulate(
         placement: "both" or "conditional", see `modulation.Placement`.
 
     Raises:
-        InputError: the modulator does not fit, one of the values cannot be, "guided" placement, a pipeline
-            that has no U-Net or is `UNSUITABLE`.
+        InputError: the modulator does not fit or is made for few steps, one of the values cannot be, "guided"
+            placement, a pipeline that has no U-Net or is `UNSUITABLE`.
     """
     _check_kind(pipe)
+    if modulator.live is not None:
+        raise InputError(
+            "This modulator is made for few steps: it has a scheduler of its own and its guidance inside, "
+            "which a stock pipeline does not know. Use MCMPipeline, or the modulator that it was made from."
+        )
     if known_placement(placement) == "guided":
         raise InputError(
             "A U-Net does not see the guided prediction: choose the placement 'both' or 'conditional', or "
             "use MCMPipeline for 'guided'."
         )
-    identify(pipe, getattr(pipe, "name_or_path", "") or type(pipe).__name__).check(modulator)
+    _identity(pipe, modulator).check(modulator)
     drawn, acts = fitting_drawing(conditions, modulator), window(start, end)
     names = [modality.name for modality in modulator.modalities]
     given = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
@@ -108,6 +113,14 @@ def _check_kind(pipe: Any) -> None:
         raise InputError(
             f"{name} has no alphas_cumprod: give the pipeline a DDIM, Euler or DPM-Solver scheduler."
         )
+
+
+def _identity(pipe: Any, modulator: Modulator) -> Identity:
+    """That of the pipeline; a tiny autoencoder speaks the U-Net's own latents, whatever their scaling."""
+    name = getattr(pipe, "name_or_path", "") or type(pipe).__name__
+    if not isinstance(getattr(pipe, "vae", None), AutoencoderTiny):
+        return identify(pipe, name)
+    return identify(pipe, name, (modulator.config.latent_scaling, modulator.config.latent_shift))
 
 
 class ModulatedUNet(ModelMixin):

@@ -10,11 +10,14 @@ import pytest
 from demo import theme
 from demo.canvas import Canvas
 from demo.component import FOLDER, Component, bundle
+from demo.memory import Memory
 from demo.strip import Strip
 from demo.viewer import Viewer
+from demo.words import Words
 
 SCRIPTS = sorted(FOLDER.rglob("*.js"))
 STYLES = sorted(FOLDER.rglob("*.css"))
+COMPONENTS: list[Component] = [Canvas(), Viewer(), Strip(label=""), Memory(), Words([], "", [])]
 
 
 def modules(folder: Path, **texts: str) -> Path:
@@ -59,7 +62,7 @@ def test_what_the_bundler_does_not_read_is_an_error(
 
 
 def test_every_script_is_sent() -> None:
-    sent = "".join(component.js_on_load for component in (Canvas(), Viewer(), Strip(label="")))
+    sent = "".join(component.js_on_load for component in COMPONENTS)
     assert not [path.name for path in SCRIPTS if f"${path.parent.name}_{path.stem} = " not in sent]
 
 
@@ -69,9 +72,7 @@ def test_markup_is_never_made_from_text(script: Path) -> None:
     assert not re.search(dangerous, script.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    "component", [Canvas(), Viewer(), Strip(label="")], ids=lambda made: type(made).__name__
-)
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda made: type(made).__name__)
 def test_the_style_survives_being_a_template(component: Component) -> None:
     assert not re.search(r"`|\\|\$\{|\{\{", component.css_template)
 

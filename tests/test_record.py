@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import tracemalloc
@@ -22,6 +23,7 @@ from PIL import Image, PngImagePlugin
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.drawing.picture_files import open_picture
+from mcm_core.models import BASE, shipped
 from mcm_core.record import (
     MAX_MAPS_BYTES,
     Origin,
@@ -190,6 +192,15 @@ class TestRefusals:
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
         tracemalloc.stop()
 
+    def test_a_map_that_nobody_takes_is_refused_before_it_is_inflated(self) -> None:
+        side = 4000
+        packed = {"shape": [side, side], "zlib": base64.b64encode(zlib.compress(bytes(side**2), 9)).decode()}
+        tracemalloc.start()
+        with pytest.raises(InputError, match="depth map, which no model here takes"):
+            from_json(json.dumps(content(maps={"depth": packed})), takes={"labels", "sketch"})
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+
     @pytest.mark.parametrize("filler", ["[],", "{},", "0,"])
     def test_a_long_record_is_refused_before_it_is_parsed(self, filler: str) -> None:
         with pytest.raises(InputError, match="too long"):
@@ -301,3 +312,19 @@ class TestOrigin:
         assert "no modulator" in told
         (told,) = ORIGIN.differences(replace(ORIGIN, dtype="float16", device="cuda"))
         assert "float16 on cuda" in told
+
+    def test_other_files_of_the_same_unet_are_told(self) -> None:
+        """Such as another autoencoder, which the fingerprint does not see."""
+        mine, theirs = replace(ORIGIN, base_sums="11"), replace(ORIGIN, base_sums="22")
+        assert "other files of the base mini" in mine.differences(theirs)[0]
+        assert mine.differences(mine) == mine.differences(ORIGIN) == ORIGIN.differences(mine) == ()
+
+    def test_the_shipped_base_is_named_by_all_its_files(self) -> None:
+        folder = shipped(BASE)
+        origin = Origin.of(Base.from_pretrained(folder), None)
+        assert origin.base_sums == hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest()
+
+    def test_an_older_record_does_not_name_the_files(self) -> None:
+        text = json.loads(to_json(Record(Request(), replace(ORIGIN, base_sums="11"))))
+        del text["origin"]["base_sums"]
+        assert from_json(json.dumps(text)).origin == ORIGIN

@@ -6,8 +6,10 @@ import base64
 import gc
 import io
 import json
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -31,7 +33,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demo.delivery import Delivery
-from demo.guard import Guard
+from demo.guard import Guard, Uploads
 from demo.models import Models
 from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
@@ -312,6 +314,63 @@ def test_missing_arguments_take_their_defaults(url: str, data: list[Any]) -> Non
     assert told[2]["request"]["prompt"] == (data[0] if data else "")
 
 
+@pytest.mark.parametrize("payload", [True, 7, [], "x", {"path": None}, {"meta": 1}])
+def test_what_is_no_uploaded_file_is_told_so(client: Client, url: str, payload: Any) -> None:
+    event, told = called(url, values(label_map=payload))
+    assert event == "error"
+    assert "Something broke" not in told["error"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"fn_index": 10**6, "data": [], "session_hash": "x"},
+        {"fn_index": -1, "data": [], "session_hash": "x"},
+        {"fn_index": 0, "data": [], "session_hash": [float("nan")]},
+    ],
+)
+def test_unknown_events_and_nan_in_a_request_are_refused(url: str, body: Any) -> None:
+    answer = http.post(
+        f"{url}/gradio_api/queue/join",
+        content=json.dumps(body),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == 400
+    assert "view=api" in answer.json()["detail"]
+
+
+def test_an_upload_without_a_name_is_refused(url: str) -> None:
+    assert http.post(f"{url}/gradio_api/upload", files={"files": ("", b"x")}).status_code == 400
+
+
+def test_an_event_of_the_browser_alone_has_words(url: str) -> None:
+    config = http.get(f"{url}/config").json()
+    alone = next(event["id"] for event in config["dependencies"] if not event["backend_fn"])
+    body = {"fn_index": alone, "data": [], "session_hash": "alone"}
+    assert http.post(f"{url}/gradio_api/queue/join", json=body).status_code == 200
+    with http.stream("GET", f"{url}/gradio_api/queue/data?session_hash=alone") as stream:
+        told = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.strip()]
+    ends = [message["output"]["error"] for message in told if message["msg"] == "process_completed"]
+    assert ends == ["This event happens in the browser: there is nothing to ask for."]
+
+
+def test_uploads_that_break_off_take_a_line_of_the_log_each(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    head = (
+        "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+        'Content-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
+    )
+    caplog.clear()
+    for _ in range(20):
+        with socket.create_connection((host, int(port))) as half:
+            half.sendall(head.encode() + b"x" * 1000)
+    until(lambda: sum("could not be read" in record.getMessage() for record in caplog.records) == 20)
+    assert all(len(logging.Formatter().format(record)) < 300 for record in caplog.records)
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
@@ -482,6 +541,31 @@ def test_uploads_of_an_address_end_at_a_quota(monkeypatch: pytest.MonkeyPatch) -
     assert asked(guard, "/gradio_api/queue/join", b"0123456789")[0] == 200
     monkeypatch.setattr("demo.guard.HOUR_S", -1.0)  # an hour later
     assert asked(guard, "/gradio_api/upload", b"0123456789")[0] == 200
+
+
+def test_uploads_of_all_together_end_at_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.guard.ALL_UPLOADS_AT_MOST", 100)
+    uploads = Uploads()
+    for number in range(10):
+        assert not uploads.are_spent("somebody new")
+        uploads.add(f"10.0.0.{number}", 10)
+    assert uploads.are_spent("somebody new")
+
+
+def test_of_uploads_no_more_is_kept_than_a_number_a_minute_and_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uploads, now = Uploads(), 0.0
+    monkeypatch.setattr("demo.guard.time.monotonic", lambda: now)
+    for second in range(3 * 3600):
+        now = float(second)
+        uploads.add(f"10.0.{second // 256 % 256}.{second % 256}", 1)  # a new address each time
+        uploads.add("192.0.2.1", 1)
+        assert uploads.are_spent("192.0.2.2") is False
+    assert len(uploads) <= 3600 + 61 + 60
+    now += 2 * 3600
+    assert not uploads.are_spent("192.0.2.1")
+    assert len(uploads) == 0
 
 
 def test_every_answer_says_what_may_be_loaded_and_who_may_frame_it(url: str) -> None:

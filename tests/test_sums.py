@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from mcm_core import Base, Modulator
 from mcm_core.__main__ import WRONG, main
 from mcm_core.drawing.conditions import InputError
 from mcm_core.models import BASE, MODULATOR, shipped
-from mcm_core.sums import SUMS, check_sums, write_sums
+from mcm_core.sums import SUMS, check_sums, digest, write_sums
 
 
 @pytest.fixture
@@ -91,6 +92,30 @@ def test_doctor_names_the_damaged_file(modulator: Path, capsys: pytest.CaptureFi
     flip_a_bit(next(modulator.glob("*.safetensors")))
     assert main(["doctor", "--model", str(modulator)]) == WRONG
     assert "diffusion_pytorch_model.safetensors is damaged" in capsys.readouterr().err
+
+
+def test_doctor_writes_the_sums_of_a_base_that_comes_without(base: Path) -> None:
+    (base / SUMS).unlink()
+    assert main(["doctor", "--model", str(base), "--write"]) == 0
+    assert Base.from_pretrained(base).sums == digest(base) is not None
+    flip_a_bit(next((base / "vae").glob("*.safetensors")))
+    with pytest.raises(InputError, match="damaged or was changed"):
+        Base.from_pretrained(base)
+
+
+def test_checking_the_shipped_base_takes_half_a_second_at_most() -> None:
+    begun = time.process_time()
+    assert check_sums(shipped(BASE))
+    assert time.process_time() - begun < 0.5
+
+
+def test_large_files_are_left_to_doctor(modulator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = next(modulator.glob("*.safetensors"))
+    monkeypatch.setattr("mcm_core.sums.LARGE", weights.stat().st_size - 1)
+    flip_a_bit(weights)
+    assert weights.name not in check_sums(modulator)
+    with pytest.raises(InputError, match="damaged"):
+        check_sums(modulator, large=True)
 
 
 @pytest.mark.parametrize(

@@ -665,3 +665,79 @@ class TestFitting:
         assert from_map(Image.new("L", (16, 12), 40), "depth").maps["depth"].tolist() == [[40] * 16] * 12
         with pytest.raises(InputError, match="2 channels"):
             from_map(image, "flow", 2)
+
+
+class TestAnyDrawing:
+    """Whatever tool it comes from: the map that was painted, and the lines that were drawn."""
+
+    @settings(max_examples=60)
+    @given(
+        st.integers(0, 2**32 - 1),
+        st.tuples(st.integers(24, 200), st.integers(24, 200)),
+        st.sampled_from(["RGB", "RGBA", "P", "P3", "WEBP", "TIFF"]),
+        st.sampled_from([None, "black", "white", "transparent"]),
+    )
+    def test_a_map_comes_back_exactly(
+        self, seed: int, size: tuple[int, int], form: str, void: str | None
+    ) -> None:
+        ids = regions(np.random.default_rng(seed), size, fewest=1 if void is None else 0)
+        colors = np.array([[0, 0, 0], *CLASS_COLORS], np.uint8)
+        colors[0] = 255 if void == "white" else 0
+        image = Image.fromarray(colors[ids])
+        if void == "transparent":
+            image.putalpha(Image.fromarray(np.where(ids == 0, 0, 255).astype(np.uint8)))
+        drawn = from_upload(open_picture(in_form(image, form)), CLASSES)
+        assert np.array_equal(drawn.maps[LABELS], ids)
+
+    @settings(max_examples=40)
+    @given(
+        st.integers(0, 2**32 - 1),
+        st.sampled_from(
+            [("white", "black"), ("black", "white"), ("#fffbe8", "#2040c0"), ("#303030", "#e0e0e0")]
+        ),
+        st.integers(2, 5),
+        st.sampled_from(["PNG", "JPEG", "WEBP"]),
+        st.sampled_from([0.5, 1.0, 3.0]),
+    )
+    def test_lines_are_found_and_nothing_else(
+        self, seed: int, colors: tuple[str, str], width: int, form: str, scale: float
+    ) -> None:
+        random = np.random.default_rng(seed)
+        side = round(256 * scale)
+        points = [tuple(point) for point in random.integers(side // 16, side - side // 16, (7, 2)).tolist()]
+        image, truth = Image.new("RGB", (side, side), colors[0]), Image.new("L", (side, side))
+        for picture, ink in ((image, colors[1]), (truth, "white")):
+            ImageDraw.Draw(picture).line(points, fill=ink, width=max(2, round(width * scale)))
+        read = from_upload(open_picture(encoded(image, form)), CLASSES, Reading("sketch")).maps[SKETCH] > 0
+        recall, precision = recall_and_precision(read, np.asarray(truth) > 0)
+        assert recall >= 0.9, recall
+        assert precision >= 0.9, precision
+
+
+CLASS_COLORS = [tuple(bytes.fromhex(known.color[1:])) for known in CLASSES]
+
+
+def regions(random: np.random.Generator, size: tuple[int, int], fewest: int) -> np.ndarray:
+    """(H, W) ids from `fewest` on, as hands paint them: some boxes over a ground, most of it painted."""
+    ids = np.full(size, 1, np.uint8)
+    for id_ in [*random.integers(1, len(CLASSES) + 1, 6), fewest]:
+        top, left = random.integers(0, size[0] - 8), random.integers(0, size[1] - 8)
+        ids[top : top + random.integers(6, 40), left : left + random.integers(6, 40)] = id_
+    return ids
+
+
+def in_form(image: Image.Image, form: str) -> bytes:
+    """The file of an RGB or RGBA picture as a tool might save it, none of which loses anything."""
+    if form == "P3":
+        alpha = image.getchannel("A") if image.mode == "RGBA" else None
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(DISPLAY_P3))
+        shown = ImageCms.profileToProfile(image.convert("RGB"), ImageCms.createProfile("sRGB"), profile)
+        assert shown is not None
+        if alpha is not None:
+            shown.putalpha(alpha)
+        return encoded(shown, icc_profile=DISPLAY_P3)
+    if form == "P" and image.mode == "RGB":
+        return encoded(image.quantize(16))
+    if form == "WEBP":
+        return encoded(image, "WEBP", lossless=True, exact=True)
+    return encoded(image.convert(form) if form in ("RGBA",) else image, "TIFF" if form == "TIFF" else "PNG")

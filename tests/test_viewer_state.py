@@ -123,3 +123,24 @@ def test_the_plain_picture_beside_a_finished_one(show: Show) -> None:
     ]
     failed = {"run": 2, "turn": 2, "live": False, "state": "failed", "message": "No room"}
     assert show([done, comparing, failed])[-1]["last"]["pictures"] == ["a"]
+
+
+@quick
+@given(arrivals(), st.data())
+def test_the_last_row_stays_until_there_is_another(show: Show, views: Views, data: st.DataObject) -> None:
+    for view in views:
+        if view["state"] == "done" and data.draw(st.booleans()):
+            view["row"] = view["turn"]
+    before: dict[str, Any] = {"turn": 0, "row": None}
+    for shown, view in zip(show(views), views, strict=True):
+        is_shown = (shown["turn"], shown["state"]) == (view["turn"], view["state"])
+        assert shown["row"] in (
+            {before["row"], view["row"]} if is_shown and "row" in view else {before["row"]}
+        )
+        before = shown
+
+
+def test_a_file_that_is_sent_to_be_saved_changes_nothing(show: Show) -> None:
+    done = {"run": 1, "turn": 1, "live": False, "state": "done", "pictures": ["a"]}
+    shown = show([done, {"larger": {"url": "a"}, "number": 2}])
+    assert shown[0] == shown[1]

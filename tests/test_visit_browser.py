@@ -129,9 +129,6 @@ def test_what_is_not_read_is_marked_while_one_types(visit: Callable[..., Visitor
     unread = visitor.page.locator("#words s")
     visitor.page.locator(PROMPT).fill("a purple cat by a lake at night")
     wait_until(visitor.page, lambda: unread.all_inner_texts() == ["purple", "cat", "by"])
-    visitor.page.locator(PROMPT).fill("a lake " * 60 + "hills")
-    wait_until(visitor.page, lambda: "Too long" in visitor.page.locator("#words").inner_text())
-    assert unread.all_inner_texts()[-1] == "hills"
     visitor.page.locator(PROMPT).fill("a lake")
     wait_until(visitor.page, lambda: unread.count() == 0)
 

@@ -277,7 +277,7 @@ def test_the_page_on_workers_of_this_machine(opening: dict[str, Any], here: Mode
         address = next(line.split()[-1].rstrip("/") for line in program.stdout if "http://" in line)
         family = psutil.Process(program.pid).children(recursive=True)
         path, _, details = connected(address).predict(prompt="a lake", seed=7, steps=4, api_name="/generate")
-        alone = here.pipeline(Request(prompt="a lake", seeds=(7,), steps=4, previews=False))
+        alone = here.pipeline(Request(prompt="a lake", seeds=(7,), steps=4))
         assert Path(path).read_bytes() == write_png(alone.images[0], alone.request, here.origin)
         assert details["request"]["seeds"] == [7]
         program.send_signal(signal.SIGTERM)

@@ -280,3 +280,44 @@ def test_values_that_cannot_be_are_refused(
 def test_saving_says_what_to_save_instead(pipe: Any, modulator: Modulator, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Save the plain pipeline and the modulator"):
         modulate(pipe, modulator, tiny.drawing()).save_pretrained(tmp_path)
+
+
+def test_saved_plain_and_opened_again_it_follows_as_before(
+    pipe: Any, modulator: Modulator, tmp_path: Path
+) -> None:
+    drawn = modulate(pipe, modulator, tiny.drawing())
+    pipe.save_pretrained(tmp_path / "pipe")
+    modulator.save_pretrained(tmp_path / "modulator")
+    opened = quiet(diffusers.StableDiffusionPipeline.from_pretrained(tmp_path / "pipe"))
+    again = modulate(opened, Modulator.from_pretrained(tmp_path / "modulator"), tiny.drawing())
+    np.testing.assert_allclose(paint(again), paint(drawn), atol=1e-5)
+
+
+def test_what_a_refused_save_left_does_not_open_as_something_else(
+    pipe: Any, modulator: Modulator, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError):
+        modulate(pipe, modulator, tiny.drawing()).save_pretrained(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"model_index\.json"):
+        diffusers.StableDiffusionPipeline.from_pretrained(tmp_path / "pipe")
+
+
+def test_a_modulator_of_few_steps_is_refused_by_name(pipe: Any, modulator: Modulator) -> None:
+    live = Modulator.from_config(modulator.config)
+    live.register_to_config(live={"grid": 50, "steps": [1, 2, 4], "guidance_scale": 3.0})
+    assert live.live is not None
+    with pytest.raises(InputError, match="made for few steps"):
+        modulate(pipe, live, tiny.drawing())
+
+
+def test_a_tiny_autoencoder_may_stand_in(pipe: Any, modulator: Modulator) -> None:
+    """Its latents are the scaled ones that the U-Net sees; its own scaling factor is 1."""
+    torch.manual_seed(0)
+    pipe.vae = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4, latent_channels=4
+    ).eval()
+    drawn = modulate(pipe, modulator, tiny.drawing())
+    assert not np.array_equal(paint(drawn), paint(pipe))
+    other = Modulator.from_config({**modulator.config, "latent_channels": 3})
+    with pytest.raises(InputError, match="latent_channels is 3"):
+        modulate(pipe, other, tiny.drawing())

@@ -11,7 +11,9 @@ from ..component import Component
 class Viewer(Component):
     """The value is a view as `demo.views` makes it; the browser never sends it back.
 
-    Event: `compare`, when a person asks for the plain pictures and there are none yet.
+    Events: `compare` (with the pictures without a `part` of their drawing, which are not painted yet), `row`
+    (pictures that vary `over` one thing are wanted), `choose` (the one at `index` of that row), `reuse` (the
+    picture at `index` as a drawing of a `kind`) and `enlarge` (the same so many `times` larger, as a file).
     """
 
     folder = Path(__file__).parent

@@ -1,13 +1,20 @@
 // What the modulator did: where and when its scale and its shift acted, over the steps.
 
 import { choice, make, slider } from "../dom.js";
-import { bytes, paintHeat } from "./colors.js";
+import { bytes, heatKey, paintHeat } from "./colors.js";
+import { chips, partsOf } from "./parts.js";
 import { picture } from "./result.js";
 
 const PARTS = { both: "Both", gamma: "Scale γ", nu: "Shift ν" };
+const TOLD = {
+  both: "At each step the frozen model guesses the noise. The modulator corrects the guess, where it is bright.",
+  gamma: "Scale γ turns the frozen model’s guess of the noise up or down, place by place.",
+  nu: "Shift ν adds to the guess what the frozen model did not think of: new forms and colours.",
+};
 
 export class ActionPanel {
   constructor(viewer) {
+    this.viewer = viewer;
     this.part = "both";
     this.node = make("div", { class: "panel action" });
     this.heat = make("canvas", { class: "heat", role: "img" });
@@ -18,18 +25,23 @@ export class ActionPanel {
     this.below = make("div", { class: "steps" });
   }
 
+  /** Opens on the step in which the modulator acted most. */
   show(view, selected, previews) {
     const fresh = this.run !== view.run || this.selected !== selected;
     Object.assign(this, { run: view.run, selected, view, previews });
-    const { steps, gamma, nu } = view.action;
+    const { steps, gamma, nu, top } = view.action;
     this.maps = { gamma: bytes(gamma[selected]), nu: bytes(nu[selected]) };
     this.strengths = this.means();
-    const top = Math.max(...this.strengths);
-    if (fresh) this.step = this.strengths.indexOf(top);
+    const most = Math.max(...this.strengths);
+    if (fresh) this.step = this.strengths.indexOf(most);
+    const key = heatKey("unchanged", `${Math.round(100 * top)} % of the noise`);
     this.background = picture(view.pictures[selected].file.url, "", { class: "whole dimmed" });
-    this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""));
-    const key = make("div", { class: "key" }, "noise", make("span", {}, "mean action at each step"), "picture");
-    this.below.replaceChildren(this.curve(Math.max(top, 1e-9)), this.scrubber(steps), key);
+    this.node.replaceChildren(this.background, this.heat, make("span", { class: "tag left" }, ""), key);
+    const track = make("div", { class: "track" }, this.curve(Math.max(most, 1e-9)), this.scrubber(steps));
+    const curve = make("div", { class: "curves" }, "noise", track, "picture");
+    const text = make("p", { class: "figures" }, TOLD[this.part]);
+    const taken = chips("Without", partsOf(view), null, (key) => this.viewer.takeAway(key));
+    this.below.replaceChildren(curve, text, taken);
     this.goTo(this.step);
   }
 
@@ -78,7 +90,7 @@ export class ActionPanel {
   }
 
   reason(view) {
-    if (!view.modulated) return "The modulator did not act on this picture: nothing was drawn, or its strength was 0.";
+    if (!view.modulated) return "The modulator did nothing here: nothing was drawn, or the strength was 0.";
     return view.action ? null : "The steps of this picture were not kept. Generate it again to see them.";
   }
 }

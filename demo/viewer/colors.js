@@ -1,5 +1,7 @@
 // Heat: from nothing over violet and orange to pale yellow, more opaque the stronger.
 
+import { make } from "../dom.js";
+
 const STOPS = [
   [0, 45, 16, 84, 0],
   [0.15, 91, 26, 128, 110],
@@ -24,6 +26,14 @@ const HEAT = (() => {
   }
   return table;
 })();
+
+const OPAQUE = [...STOPS].map(([at, red, green, blue]) => `rgb(${red} ${green} ${blue}) ${100 * at}%`).join(", ");
+
+/** The colours of heat with what its two ends mean. */
+export function heatKey(least, most) {
+  const bar = make("i", { class: "heat-bar", "--heat": `linear-gradient(90deg, ${OPAQUE})`, "aria-hidden": "true" });
+  return make("span", { class: "tag heat-key" }, make("span", {}, least), bar, make("span", {}, most));
+}
 
 /** Paints levels (an array of width * height numbers in 0..255) on a canvas of that size. */
 export function paintHeat(canvas, levels, width, height) {

@@ -1,6 +1,6 @@
 // How well the picture follows the drawing: the map read again from the picture, and the agreement by class.
 
-import { choice, make } from "../dom.js";
+import { button, choice, make } from "../dom.js";
 import { picture } from "./result.js";
 
 const OVER = { map: "The map read from the picture", misses: "Where it differs from what was painted" };
@@ -10,6 +10,7 @@ const tag = (side, text) => make("span", { class: `tag ${side}` }, text);
 
 export class FollowedPanel {
   constructor(viewer) {
+    this.viewer = viewer;
     this.over = "map";
     this.node = make("div", { class: "panel followed" });
     this.controls = choice("What to draw over it", { map: "Map read again", misses: "Misses" }, (over) => {
@@ -26,14 +27,22 @@ export class FollowedPanel {
       picture(read[this.over], OVER[this.over], { class: "whole over" }),
       tag("left", `${percent(read.share)} of the painted area`),
     );
-    if (read.plain !== null) this.node.append(tag("right", `Without drawing ${percent(read.plain)}`));
-    this.below.replaceChildren(...read.classes.map((followed) => this.share(followed)));
+    if (read.plain !== null) this.node.append(tag("right", `Without the drawing ${percent(read.plain)}`));
+    this.below.replaceChildren(...read.classes.map((followed) => this.share(followed, view.modulated)));
   }
 
-  share({ name, color, share }) {
+  /** How well a class was followed; pressed, it is taken away. */
+  share({ key, name, color, share }, modulated) {
     const swatch = make("i", { class: "swatch", "--swatch": color });
     const texts = [make("span", { class: "name" }, name), make("b", {}, percent(share))];
-    return make("li", { "--swatch": color, "--share": share }, swatch, ...texts);
+    const attributes = {
+      "--swatch": color,
+      "--share": share,
+      title: `See the picture without the ${name}`,
+      "aria-label": `${name}: ${percent(share)}. See the picture without it`,
+      disabled: modulated ? null : "",
+    };
+    return make("li", {}, button([swatch, ...texts], () => this.viewer.takeAway(key), attributes));
   }
 
   reason(view) {

@@ -4,10 +4,18 @@ import { button, make, roving } from "../dom.js";
 import { ActionPanel } from "./action.js";
 import { ComparePanel } from "./compare.js";
 import { FollowedPanel } from "./followed.js";
+import { nameOf, partsOf } from "./parts.js";
 import { ResultPanel } from "./result.js";
+import { RowPanel } from "./row.js";
 import { hasPicture, isBusy, NOTHING, shownAfter } from "./state.js";
 
-const TITLES = { result: "Result", compare: "Compare", action: "What it did", followed: "How it followed" };
+const TITLES = {
+  result: "Result",
+  compare: "Compare",
+  action: "What it did",
+  followed: "How it followed",
+  row: "Row",
+};
 
 /**
  * The stage says which view it shows: `data-state`, `data-run` and, while a picture forms, `data-step`. The page's body
@@ -15,8 +23,8 @@ const TITLES = { result: "Result", compare: "Compare", action: "What it did", fo
  * which request was answered last.
  */
 class Viewer {
-  constructor(root, ratio, compare) {
-    this.compare = compare;
+  constructor(root, ratio, trigger) {
+    this.trigger = trigger;
     this.tab = "result";
     this.view = NOTHING;
     this.selected = 0;
@@ -26,13 +34,16 @@ class Viewer {
       compare: new ComparePanel(this),
       action: new ActionPanel(this),
       followed: new FollowedPanel(this),
+      row: new RowPanel(this),
     };
     this.makeTabs();
-    this.stage = make("div", { class: "stage", role: "tabpanel", id: "mcm-stage", "--ratio": ratio });
+    this.stage = make("div", { class: "stage", role: "tabpanel", id: "mcm-stage", "aria-label": TITLES.result });
     this.bar = make("div", { class: "bar" });
     this.below = make("div", { class: "below" });
+    this.saying = make("div", { class: "tag said", "aria-hidden": "true" });
     this.heard = make("div", { class: "heard", role: "status", "aria-live": "polite" });
-    root.replaceChildren(this.tabs, this.stage, this.bar, this.below, this.heard);
+    const body = make("div", { class: "body", "--ratio": ratio }, this.stage, this.below, this.saying);
+    root.replaceChildren(this.tabs, body, this.bar, this.heard);
     this.refresh();
   }
 
@@ -47,9 +58,26 @@ class Viewer {
 
   open(tab) {
     this.tab = tab;
+    this.saying.textContent = "";
     this.refresh();
-    const { view } = this;
-    if (tab === "compare" && view.state === "done" && view.modulated && !view.plain) this.compare();
+    if (tab === "compare") this.compare();
+  }
+
+  /** Asks for the picture that is to be compared with, if it is not there. */
+  compare() {
+    const part = this.panels.compare.missing(this.view);
+    if (part !== null) this.trigger("compare", { part });
+  }
+
+  /** Shows what the picture is without a part of its drawing. */
+  takeAway(key) {
+    this.panels.compare.choose(partsOf(this.view).some((part) => part.key === key) ? key : "drawing");
+    this.tabs.querySelector("[data-tab=compare]").focus();
+  }
+
+  /** Says over the picture, and aloud, what has come of an action. */
+  say(text) {
+    this.saying.textContent = this.heard.textContent = text;
   }
 
   select(index) {
@@ -59,12 +87,14 @@ class Viewer {
 
   /** Takes over a view from Python, if it has something to say. */
   take(arrived) {
+    if (arrived?.larger) return this.save(arrived.larger);
     const view = shownAfter(this.view, arrived);
     if (view === this.view) return;
     if (view.run !== this.view.run) Object.assign(this, { selected: 0, previews: [] });
     if (view.state === "running") this.previews[view.step] = view.previews;
     const isFinished = view.state === "done" && this.view.state !== "comparing";
     this.tell(view);
+    if (view.state !== this.view.state) this.saying.textContent = "";
     this.view = view;
     this.refresh();
     if (isFinished) this.open(this.tab); // the tab Compare asks for what it lacks
@@ -76,6 +106,12 @@ class Viewer {
       state
     ];
     this.heard.textContent = state === "failed" ? message : told || "";
+  }
+
+  /** Saves a file that was made for this. */
+  save({ url, orig_name }) {
+    make("a", { href: url, download: orig_name }).click();
+    this.say(`Saved as ${orig_name}`);
   }
 
   // -- what is seen -----------------------------------------------------------------------------------------
@@ -93,7 +129,9 @@ class Viewer {
     this.bar.replaceChildren(this.statusLine(), ...(showing.controls ? [showing.controls] : []));
     this.below.replaceChildren(...(showing.below ? [showing.below] : []));
     Object.assign(this.stage.dataset, { state, run, step });
-    Object.assign(document.body.dataset, { busy: isBusy(this.view), turn: this.view.turn });
+    this.stage.setAttribute("aria-label", TITLES[this.tab]);
+    handOver(isBusy(this.view));
+    document.body.dataset.turn = this.view.turn;
   }
 
   /** The view whose finished picture is seen; null where there is none, or where a picture forms in its place. */
@@ -131,7 +169,8 @@ class Viewer {
   finished(view) {
     const panel = this.panels[this.tab];
     const selected = Math.min(this.selected, view.pictures.length - 1);
-    if (view.state === "comparing" && this.tab === "compare" && view.previews) {
+    panel.prepare?.(view);
+    if (this.tab === "compare" && panel.isForming(view)) {
       panel.form(view, view.previews, selected);
       return panel;
     }
@@ -140,7 +179,8 @@ class Viewer {
       panel.show(view, selected, this.previews);
       return panel;
     }
-    return { node: reason ? make("p", { class: "hint" }, reason) : this.offer() };
+    const node = reason ? make("p", { class: "hint" }, reason) : this.offer();
+    return panel.prepare ? { node, below: panel.below, controls: panel.controls } : { node };
   }
 
   offer() {
@@ -148,9 +188,16 @@ class Viewer {
     return make(
       "div",
       { class: "hint" },
-      make("p", {}, "The same noise without the drawing has not been painted yet."),
-      button("Paint it", this.compare, { class: "act strong" }),
+      make("p", {}, `The same noise without ${nameOf(this.view, this.panels.compare.part)} has not been painted yet.`),
+      button("Paint it", () => this.compare(), { class: "act strong" }),
     );
+  }
+
+  /** What is painted beside the finished picture. */
+  besides() {
+    const { row, part, turn } = this.view;
+    if (row?.number === turn) return `Picture ${row.pictures.length + 1} of ${row.names.length}`;
+    return `Without ${nameOf(this.view, part)}`;
   }
 
   statusLine() {
@@ -161,7 +208,7 @@ class Viewer {
       draft: "Following your hand",
       waiting: place > 0 ? `In line: ${place} before you` : "Starting",
       running: counts ? `Step ${step + 1} of ${total} · ${time(left)} left` : "Starting",
-      comparing: counts ? `Without the drawing: step ${step + 1} of ${total}` : "Starting",
+      comparing: counts ? `${this.besides()}: step ${step + 1} of ${total}` : "Starting",
       done: [seconds ? `Painted in ${time(seconds)}` : "", note || ""].filter(Boolean).join(" · "),
       stopped: counts ? `Stopped at step ${step + 1} of ${total}` : "Stopped",
       failed: this.view.last ? `No new picture. ${this.view.message}` : "No picture",
@@ -176,6 +223,14 @@ class Viewer {
   }
 }
 
+/** Generate and Stop take turns, and the focus goes with them. */
+function handOver(busy) {
+  const [shown, hidden] = busy ? ["stop", "go"] : ["go", "stop"];
+  const hadFocus = document.activeElement?.id === hidden;
+  document.body.dataset.busy = busy;
+  if (hadFocus) document.getElementById(shown)?.focus();
+}
+
 function time(seconds) {
   if (!(seconds >= 0)) return "…";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
@@ -184,7 +239,7 @@ function time(seconds) {
 
 export function mount({ element, trigger, props, watch }) {
   const ratio = (props.width || 1) / (props.height || 1);
-  const viewer = new Viewer(element.querySelector(".mcm-viewer"), ratio, () => trigger("compare"));
+  const viewer = new Viewer(element.querySelector(".mcm-viewer"), ratio, trigger);
   watch("value", () => viewer.take(props.value));
   viewer.take(props.value);
 }

@@ -9,12 +9,13 @@ export const isBusy = ({ state }) => BUSY.includes(state);
 /** A view that shows a finished picture, whatever is being done beside it. */
 export const hasPicture = ({ state }) => state === "done" || state === "comparing";
 
-export const NOTHING = { state: "idle", turn: 0, run: 0, last: null, draft: null };
+export const NOTHING = { state: "idle", turn: 0, run: 0, last: null, draft: null, row: null };
 
 /**
  * The view that is shown after `view` has arrived while `shown` was: either one of them. Turns grow from request to
  * request, and one that has ended says nothing more. `last` is the finished picture before this turn, or null: it stays
  * until a better one is there, and no error takes it away. `draft` is the newest one, until a picture is finished.
+ * `row` is the last row of pictures that vary in one thing: it stays until there is another.
  */
 export function shownAfter(shown, view) {
   if (!view || !(view.turn >= shown.turn)) return shown;
@@ -27,5 +28,6 @@ export function shownAfter(shown, view) {
   const isCutShort = isSame && view.state === "stopped" && shown.state === "running";
   const progress = isCutShort ? { step: shown.step, total: shown.total } : {};
   const draft = view.draft ?? shown.draft ?? null;
-  return { ...progress, ...view, ...(hasPicture(view) ? { last: null, draft: null } : { last, draft }) };
+  const row = view.row ?? shown.row;
+  return { ...progress, ...view, row, ...(hasPicture(view) ? { last: null, draft: null } : { last, draft }) };
 }

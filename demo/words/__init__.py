@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,5 +31,8 @@ class Words(Component):
 
 
 def read(prompt: str, base: Base) -> Mapping[str, Any]:
-    """The value of `Words` for a prompt: `unknown`, `cut`, and the base's vocabulary by group or None."""
-    return {**asdict(unread(prompt, base)), "vocabulary": dict(base.vocabulary) if base.vocabulary else None}
+    """The value of `Words` for a prompt: `unknown`, and the base's vocabulary by group or None."""
+    return {
+        "unknown": list(unread(prompt, base)),
+        "vocabulary": dict(base.vocabulary) if base.vocabulary else None,
+    }

@@ -1,14 +1,14 @@
-// props.value: {unknown: [word], cut: [word], vocabulary: {group: [words]} or null}
+// props.value: {unknown: [word], vocabulary: {group: [words]} or null}
 
 import { latestChange, nextChange } from "../changes.js";
 import { button, make } from "../dom.js";
 
 const PAUSE_MS = 400;
 
-/** Words, each struck out, behind what is said of them; null where there are none. */
+/** Words, each struck out, behind what is said of them; nothing where there are none. */
 function marked(said, words) {
-  if (!words.length) return null;
-  return make("span", { class: "unread" }, `${said} `, ...words.flatMap((word) => [make("s", {}, word), " "]));
+  if (!words.length) return [];
+  return [make("span", { class: "unread" }, `${said} `, ...words.flatMap((word) => [make("s", {}, word), " "]))];
 }
 
 class Words {
@@ -43,9 +43,8 @@ class Words {
   }
 
   show() {
-    const { unknown = [], cut = [], vocabulary = null } = this.props.value || {};
-    const parts = [marked("Not read:", unknown), marked("Too long, cut off:", cut)];
-    this.told.replaceChildren(...parts.filter(Boolean));
+    const { unknown = [], vocabulary = null } = this.props.value || {};
+    this.told.replaceChildren(...marked("Not read:", unknown));
     this.told.title = this.told.textContent;
     this.known.hidden = !vocabulary;
     const groups = JSON.stringify(vocabulary);

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mcm_core.base import schedulers
+from mcm_core.base.embeddings import Embeddings
 from mcm_core.base.identity import identify
+from mcm_core.base.long_prompts import LongPrompts
 from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, recommended
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
 from mcm_core.devices import choose_device, choose_dtype
+from mcm_core.emphasis import parts
 from mcm_core.schedule import Moment, moment
+from mcm_core.sums import digest
 from mcm_core.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
@@ -33,29 +36,6 @@ if TYPE_CHECKING:
 
 STEPS = 20
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """What a base needs to know of B prompts, opaque outside of this file.
-
-    A text-less base has neither tensor, SD has `hidden` (B, L, D), and SDXL has also `pooled` (B, P).
-    """
-
-    hidden: Tensor | None = None
-    pooled: Tensor | None = None
-
-    @staticmethod
-    def cat(parts: Sequence[Embeddings]) -> Embeddings:
-        hidden = [part.hidden for part in parts if part.hidden is not None]
-        pooled = [part.pooled for part in parts if part.pooled is not None]
-        return Embeddings(torch.cat(hidden) if hidden else None, torch.cat(pooled) if pooled else None)
-
-    def rows(self, count: int) -> list[Embeddings]:
-        """Of each of the `count` prompts: the inverse of `cat`."""
-        hidden = [None] * count if self.hidden is None else self.hidden.split(1)
-        pooled = [None] * count if self.pooled is None else self.pooled.split(1)
-        return [Embeddings(*pair) for pair in zip(hidden, pooled, strict=True)]
 
 
 class Base:
@@ -74,6 +54,7 @@ class Base:
         vocabulary: the words that it was taught, by group; None where it is taken to know all.
         preview_decoder: a small one for previews, if any; it counts as no part of the base.
         scheduler: the base's own, a template that is never stepped.
+        sums: one SHA-256 for all its files, where their sums lie beside them, see `mcm_core.sums`.
     """
 
     def __init__(
@@ -87,6 +68,7 @@ class Base:
         guidance_scale: float | None = None,
         steps: float | None = None,
         preview_decoder: AutoencoderTiny | None = None,
+        sums: str | None = None,
         vocabulary: Vocabulary | None = None,
     ) -> None:
         self._pipe = pipe
@@ -111,7 +93,7 @@ class Base:
         if preview_decoder is not None:
             require_fit(preview_decoder, self.identity)
             nn.Module.to(preview_decoder, device=device, dtype=dtype)
-        self.preview_decoder = preview_decoder
+        self.preview_decoder, self.sums = preview_decoder, sums
 
     @classmethod
     def from_pretrained(
@@ -154,6 +136,7 @@ class Base:
             guidance_scale=recommended(source, "guidance_scale"),
             steps=recommended(source, "num_inference_steps"),
             preview_decoder=decoder,
+            sums=digest(Path(source)),
             vocabulary=read_vocabulary(source),
         )
 
@@ -214,34 +197,36 @@ class Base:
         """A fresh scheduler for a modulator distilled to few steps: see `mcm_core.base.schedulers`."""
         return schedulers.live_scheduler(self.scheduler, grid)
 
-    @property
-    def max_tokens(self) -> int:
-        """How many tokens of a prompt it reads."""
-        tokenizer = self._pipe.tokenizer
-        return tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text; those of texts that white space parts add up."""
-        with self._tokenizing:
-            return [len(self._pipe.tokenizer.tokenize(text)) for text in texts]
-
     # -- what it does --------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def encode_prompt(
         self, prompts: Sequence[str], *, negative: bool = False, together: bool = False
     ) -> Embeddings:
-        """Embeddings of B prompts, each encoded by itself, so that it does not matter which come with it.
+        """Embeddings of B prompts: those of `encode_prompts` in one, filled up to the longest of them."""
+        return Embeddings.cat(self.encode_prompts(prompts, negative=negative, together=together))
+
+    @torch.no_grad()
+    def encode_prompts(
+        self, prompts: Sequence[str], *, negative: bool = False, together: bool = False
+    ) -> list[Embeddings]:
+        """Embeddings of each prompt by itself, so that it does not matter which come with it.
 
         Args:
+            prompts: of any length, with weights where they have some, see `mcm_core.emphasis`.
             negative: they are for the other branch of guidance, where SDXL takes zeros for an empty prompt.
             together: in one call instead, which saves time on a GPU; the last bits may depend on the others.
         """
         if not self.accepts_text:
-            return Embeddings()
-        groups = [list(prompts)] if together else [[prompt] for prompt in prompts]
+            return [Embeddings() for _ in prompts]
         with self._tokenizing:
-            return Embeddings.cat([self._encode(group, negative) for group in groups])
+            read = {prompt: parts(prompt) for prompt in prompts}
+            longer = {text for text in read if self._long_prompts.are_needed_for(read[text])}
+            made = {prompt: self._long_prompts.encode(read[prompt]) for prompt in longer}
+            plain = [prompt for prompt in read if prompt not in longer]
+            for group in [plain] if plain and together else [[prompt] for prompt in plain]:
+                texts = [read[prompt][0].text for prompt in group]
+                made |= zip(group, self._encode(texts, negative).rows(len(group)), strict=True)
+        return [made[prompt] for prompt in prompts]
 
     @torch.no_grad()
     def predict(self, sample: Tensor, timestep: Tensor | float, embeddings: Embeddings) -> Tensor:
@@ -305,6 +290,10 @@ class Base:
         rows = torch.cat([latents, torch.ones(len(latents), 1)], dim=1).double()
         damping = 1e-4 * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
         return torch.linalg.solve(rows.T @ rows + damping, rows.T @ colours.double()).float()
+
+    @cached_property
+    def _long_prompts(self) -> LongPrompts:
+        return LongPrompts(self._pipe)
 
     def _encode(self, prompts: list[str], negative: bool) -> Embeddings:
         options = {"device": self.device, "num_images_per_prompt": 1, "do_classifier_free_guidance": False}

@@ -76,13 +76,19 @@ def _damaged(reason: str) -> InputError:
     )
 
 
-def identify(pipe: Any, id: str) -> Identity:
-    """The identity of a diffusers pipeline, whose U-Net is still in float32 or float16."""
+def identify(pipe: Any, id: str, scaling_and_shift: tuple[float, float] | None = None) -> Identity:
+    """The identity of a diffusers pipeline, whose U-Net is still in float32 or float16.
+
+    `scaling_and_shift` of its latents, where the autoencoder does not tell.
+    """
     autoencoder = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
     config = autoencoder.config if autoencoder is not None else {}
     channels = int(pipe.unet.config.out_channels)  # an inpainting U-Net takes more than its latents
     downscale = 2 ** (len(config.get("block_out_channels", (0,))) - 1)
-    scaling, shift = float(config.get("scaling_factor") or 1.0), float(config.get("shift_factor") or 0.0)
+    scaling, shift = scaling_and_shift or (
+        float(config.get("scaling_factor") or 1.0),
+        float(config.get("shift_factor") or 0.0),
+    )
     latents = _digest_of_latents(
         [channels, downscale, shift, round(scaling, 6)], pipe.scheduler.alphas_cumprod
     )

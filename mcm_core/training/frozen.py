@@ -93,8 +93,8 @@ class Frozen:
         else:  # an empty one is the other branch of guidance
             groups = [[text for text in new if text], [text for text in new if not text]]
         for group in filter(None, groups):
-            made = self.base.encode_prompt(group, negative=not group[0], together=True)
-            for text, embedding in zip(group, made.rows(len(group)), strict=True):
+            made = self.base.encode_prompts(group, negative=not group[0], together=True)
+            for text, embedding in zip(group, made, strict=True):
                 known[text] = embedding
                 self._keep(text, embedding)
         return Embeddings.cat([known[text] for text in texts])

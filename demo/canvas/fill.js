@@ -90,28 +90,30 @@ function indicesOf(marks) {
   return found;
 }
 
-/** The pixels that a ball covers which rolls over the open ground from `start`; empty where it has no room. */
-function rolled(grid, start, open) {
-  const room = roomForBall(grid, open);
-  const covered = new Uint8Array(open.length);
-  const first = nearest(grid, start, room, 2 * REACH, (pixel) => open[pixel]);
-  if (first === null) return { room, pixels: [] };
-  for (const centre of spread(grid, first, (pixel) => room[pixel], new Uint8Array(open.length))) {
+/** 1 for the places that balls around these centres cover; `room` says where else a ball could be. */
+function cover(grid, centres, room) {
+  const covered = new Uint8Array(room.length);
+  for (const centre of centres) {
     if (touches(grid, centre, room, 0)) around(grid, centre, DISC, (pixel) => (covered[pixel] = 1));
     else covered[centre] = 1;
   }
-  return { room, pixels: indicesOf(covered) };
+  return covered;
 }
 
 /**
- * The region: what a ball reaches that is wider than the gaps, with the corners where it does not fit. A strip too
- * narrow for it is filled up to where there is room.
+ * The region: what a ball wider than the gaps covers as it rolls over the open ground from `start`, with the corners
+ * where it does not fit. A strip too narrow for it is filled as far as it is narrow.
  */
 function region(grid, start, open) {
-  const { room, pixels } = rolled(grid, start, open);
-  const seen = new Uint8Array(open.length);
-  if (!pixels.length) return spread(grid, start, (pixel) => open[pixel] && !room[pixel], seen);
-  for (const pixel of pixels) seen[pixel] = 1;
+  const room = roomForBall(grid, open);
+  const first = nearest(grid, start, room, 2 * REACH, (pixel) => open[pixel]);
+  if (first === null) {
+    const wide = cover(grid, indicesOf(room), room);
+    return spread(grid, start, (pixel) => open[pixel] && !wide[pixel], new Uint8Array(open.length));
+  }
+  const centres = spread(grid, first, (pixel) => room[pixel], new Uint8Array(open.length));
+  const seen = cover(grid, centres, room);
+  const pixels = indicesOf(seen);
   const corners = [];
   for (const pixel of pixels) {
     if (!touches(grid, pixel, seen, 0)) continue;

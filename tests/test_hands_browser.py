@@ -60,8 +60,12 @@ def drawer(url: str, open_page: Callable[..., Page]) -> Drawer:
 
 @pytest.fixture
 def tablet(url: str, open_page: Callable[..., Page]) -> Drawer:
+    """Its events all happen at window.now (ms), which only a test moves on."""
+    clock = (
+        "Object.defineProperty(Event.prototype, 'timeStamp', { get: () => window.now }); window.now = 1000"
+    )
     viewport = {"width": 820, "height": 1180}
-    return Drawer(open_page(url, viewport=viewport, has_touch=True, is_mobile=True))
+    return Drawer(open_page(url, script=clock, viewport=viewport, has_touch=True, is_mobile=True))
 
 
 def drawn(drawer: Drawer) -> tuple[np.ndarray, np.ndarray]:
@@ -127,9 +131,6 @@ def test_two_fingers_zoom_and_move_the_view_and_paint_nothing(tablet: Drawer) ->
 
 
 def test_a_finger_that_comes_later_does_nothing(tablet: Drawer) -> None:
-    tablet.page.evaluate(
-        "Object.defineProperty(Event.prototype, 'timeStamp', { get: () => window.now }); window.now = 1000"
-    )
     session = tablet.page.context.new_cdp_session(tablet.page)
     touch(session, tablet, "touchStart", (60, 60))
     tablet.page.evaluate("window.now += 301")

@@ -16,8 +16,8 @@ export function whileShown(node, handlers) {
 }
 
 /**
- * The crosshair: arrows move it, Space draws; under a mouse only once the crosshair is there. A shape begins at the
- * first Space and ends at the second.
+ * The crosshair: arrows move it, Space draws; under a mouse that has moved, only once the crosshair is there. A shape
+ * begins at the first Space and ends at the second.
  */
 export function listenToArrows(stage, editor, moved, say) {
   let at = null;
@@ -47,7 +47,7 @@ export function listenToArrows(stage, editor, moved, say) {
   stage.root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (arrows[event.key]) go(arrows[event.key], event.shiftKey ? KEY_LEAP : KEY_STEP);
-    else if (event.key === " " && (at || !stage.isUnderPointer())) event.repeat || press();
+    else if (event.key === " " && (at || !stage.isUnderPointer)) event.repeat || press();
     else if (event.key === "Escape" && editor.stroke) editor.cancel();
     else return;
     event.preventDefault();

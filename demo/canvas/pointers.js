@@ -160,13 +160,16 @@ export function listenToGrip(stage) {
   const hold = (event, isDown) => {
     if (event.key !== " ") return;
     const focus = document.activeElement;
-    const isOurs = stage.isUnderPointer() && (focus === document.body || focus === stage.root);
+    const isOurs = stage.isUnderPointer && (focus === document.body || focus === stage.root);
     if (isDown && (!isOurs || event.defaultPrevented)) return;
     if (isDown) event.preventDefault();
     isHeld = isDown;
     show();
   };
   whileShown(stage.root, { keydown: (event) => hold(event, true), keyup: (event) => hold(event, false) });
+
+  const notice = ({ type, pointerType }) => (stage.isUnderPointer = type === "pointermove" && pointerType !== "touch");
+  for (const kind of ["pointermove", "pointerleave", "focus"]) stage.root.addEventListener(kind, notice);
 
   const take = (event) => {
     if (event.pointerType === "touch" || (event.button !== 1 && !isHeld)) return;

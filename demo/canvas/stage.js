@@ -36,6 +36,7 @@ export class Stage {
     const marks = [this.canvases.labels, this.canvases.sketch, this.cross, this.ring];
     this.sheet = make("div", { class: "sheet" }, ...marks);
     this.view = new View((view) => this.showView(view));
+    this.isUnderPointer = false; // of a mouse or a pen, where that was used last
     this.root = make(
       "div",
       {
@@ -96,11 +97,6 @@ export class Stage {
   pointAt(event) {
     const { x, y } = shareOf(this.sheet, event);
     return { x: Math.floor(x * this.drawing.width), y: Math.floor(y * this.drawing.height) };
-  }
-
-  /** Whether a mouse or a pen is over it. */
-  isUnderPointer() {
-    return this.root.matches(":hover") && !matchMedia("(hover: none)").matches;
   }
 
   /** Where an event is on the stage, in shares of its sides. */

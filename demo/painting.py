@@ -72,7 +72,7 @@ class Painting:
     def move(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """A draft while the brush moves, unless it comes after the end of its stroke."""
         yield self._unchanged()
-        run = Run(live=True, revision=revision(event))
+        run = Run(live=True, moves=True, revision=revision(event))
         if values[self.page.live] is True and not self.runs.is_late(request.session_hash, run):
             yield from self.run(request.session_hash, run, values, self._move)
 

@@ -15,9 +15,13 @@ _numbers = itertools.count(time.time_ns() // 1_000_000)
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One request of a page. Numbers grow in the order of beginning, revisions with the page's changes."""
+    """One request of a page. Numbers grow in the order of beginning, revisions with the page's changes.
+
+    `moves`: it is a draft while the brush moves, which the next one of the kind does not stop.
+    """
 
     live: bool = False
+    moves: bool = False
     revision: int = 0
     compares: bool = False
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -42,12 +46,12 @@ class Runs:
         self._lock = threading.Lock()
 
     def begin(self, session: str | None, run: Run) -> None:
-        """Makes `run` the session's own and stops the one before."""
+        """Makes `run` the session's own and stops the one before, unless both follow the brush."""
         with self._lock:
             before = self._current.get(session)
             self._current[session] = run
             self._revisions[session] = max(run.revision, self._revisions.get(session, 0))
-        if before is not None:
+        if before is not None and not (run.moves and before.moves):
             before.cancel.set()
 
     def hear(self, session: str | None, asked: Request, revision: int = 0) -> None:

@@ -307,6 +307,12 @@ def test_missing_weights_are_refused(copied: Path, part: str) -> None:
     refused(copied, part.partition("/")[0], "missing")
 
 
+def test_a_missing_tokenizer_is_refused(copied: Path) -> None:
+    (copied / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"neither tokenizer\.json nor vocab\.json"):
+        Base.from_pretrained(copied)
+
+
 def test_weights_of_another_architecture_are_refused(copied: Path, ldm_folder: Path) -> None:
     shutil.copy(ldm_folder / "unet" / WEIGHTS, copied / "unet" / WEIGHTS)
     refused(copied, str(copied))

@@ -462,6 +462,17 @@ def test_a_newer_run_stops_the_older_one_of_the_same_session_only() -> None:
     assert runs.stop("a") is None
 
 
+def test_drafts_that_follow_the_brush_do_not_stop_each_other() -> None:
+    runs, first, second, stroke = Runs(), Run(moves=True), Run(moves=True), Run(live=True)
+    runs.begin("a", first)
+    runs.begin("a", second)
+    assert not first.cancel.is_set()
+    runs.begin("a", stroke)
+    assert second.cancel.is_set()
+    runs.begin("a", Run(moves=True))
+    assert stroke.cancel.is_set()
+
+
 def test_switching_live_off_stops_live_runs_only() -> None:
     runs, asked, live = Runs(), Run(), Run(live=True)
     runs.begin("a", asked)

@@ -306,7 +306,27 @@ def test_drafts_follow_the_brush_and_the_picture_comes_when_the_hand_rests(
     last = request_of(visitor.finished(), tmp_path)
     np.testing.assert_array_equal(last.conditions.maps[LABELS], visitor.stored().maps[LABELS])
     assert last.steps == STEPS
-    assert visitor.in_viewer("img.whole").count() == 1
+    assert visitor.in_viewer("img.whole:not(.drawn)").count() == 1
+
+
+def test_a_stroke_over_what_is_painted_already_ends_in_the_picture(drafting: Visitor) -> None:
+    """Its drafts are of the same drawing, but they are drafts."""
+    visitor, mouse = drafting, drafting.page.mouse
+    visitor.keys("1")
+    places = [(x, 30) for x in range(4, 60)]
+    visitor.stroke(*places)
+    visitor.finished()
+    before, back_and_forth = visitor.run(), itertools.cycle([*places, *reversed(places)])
+    mouse.move(*visitor.at(places[0]))
+    mouse.down()
+
+    def is_drafted() -> bool:
+        mouse.move(*visitor.at(next(back_and_forth)))
+        return visitor.state() == "draft"
+
+    wait_until(visitor.page, is_drafted)
+    mouse.up()
+    visitor.finished(before)
 
 
 # -- compare, what it did, how it followed -----------------------------------------------------------------

@@ -10,7 +10,7 @@ export class Editor {
   /**
    * on.paint(layer, rectangle): pixels changed.  on.step(): a step has ended.  on.state(): tool, class, size or
    * history changed.  on.say(text): for the ears.  on.generate(): a picture is wanted.  on.taken(): a stroke that was
-   * under way was taken back.  on.help(): the keys are wanted.
+   * under way was taken back, or changed nothing.  on.help(): the keys are wanted.
    */
   constructor(drawing, view, on) {
     this.drawing = drawing;
@@ -117,6 +117,7 @@ export class Editor {
     if (!this.stroke) return;
     this.stroke = null;
     if (this.drawing.close()) this.on.step();
+    else this.on.taken();
     this.on.state();
   }
 

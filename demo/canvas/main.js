@@ -14,6 +14,7 @@ import { INK, Stage, UNKNOWN_COLOR } from "./stage.js";
 
 const MOVING_MS = 60;
 const PATIENCE_MS = 2000; // then a draft is taken for lost
+const AT_ONCE = 2; // drafts under way
 
 /** Classes as Python sent them, made harmless: a list of {name, color "#rrggbb"}. */
 function readClasses(classes) {
@@ -60,7 +61,7 @@ class Canvas {
     this.gradio = gradio;
     this.revision = 0;
     this.visible = {};
-    this.moved = { at: -Infinity, turn: null };
+    this.moved = { at: -Infinity, turn: null, flying: 0 };
     this.isAhead = false; // Python was sent more than the drawing's last step
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
@@ -140,19 +141,23 @@ class Canvas {
     this.gradio.trigger("stroke", { revision: this.revision, ...about });
   }
 
-  /** While the brush moves, for those who want to follow it: the drawing so far, one after the other is answered. */
+  /**
+   * While the brush moves, for those who want to follow it: the drawing so far. One is painted while the next is on its
+   * way; another is sent when one was answered.
+   */
   move() {
     if (!this.gradio.props.sends_moves) return;
     const { turn } = document.body.dataset;
     const waited = performance.now() - this.moved.at;
-    if (waited < (turn === this.moved.turn ? PATIENCE_MS : MOVING_MS)) return;
-    this.moved = { at: performance.now(), turn };
+    const flying = Math.max(0, this.moved.flying - (turn === this.moved.turn ? 0 : 1));
+    if (waited < (flying < AT_ONCE ? MOVING_MS : PATIENCE_MS)) return;
+    this.moved = { at: performance.now(), turn, flying: Math.min(flying + 1, AT_ONCE) };
     this.isAhead = true;
     this.gradio.props.value = toValue(this.drawing, this.revision);
     this.gradio.trigger("moving", { revision: Math.max(this.revision, latestChange()) });
   }
 
-  /** A stroke was taken back: nothing of it stays, in Python neither. */
+  /** A stroke was taken back, or changed nothing: Python must know what is seen, and paint that. */
   takeBack() {
     if (this.isAhead) this.publish();
   }

@@ -82,8 +82,7 @@ def _open_folder(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, F
         if name in NETWORKS:
             parts[name] = _open_network(source, name, kind, options)
         elif name.startswith("tokenizer"):
-            opener = transformers.CLIPTokenizer
-            parts[name] = opener.from_pretrained(source, subfolder=name, **hub_options(options))
+            parts[name] = _open_tokenizer(source, name, options)
         elif name == "scheduler":
             opener = _scheduler_class(kind, source)
             parts[name] = opener.from_pretrained(source, subfolder=name, **hub_options(options))
@@ -132,6 +131,17 @@ def _open_network(source: str | Path, name: str, kind: str, options: Mapping[str
     require_complete(report, f"{source}/{name}")
     require_finite(network, f"{source}/{name}")
     return network.float()
+
+
+def _open_tokenizer(source: str | Path, name: str, options: Mapping[str, Any]) -> Any:
+    """A tokenizer with words: of a folder without its files transformers makes one that knows none."""
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(source, subfolder=name, **hub_options(options))
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise InputError(
+            f"{source}/{name} has neither tokenizer.json nor vocab.json, so that no word is read. Copy or "
+            "download the whole model again."
+        )
+    return tokenizer
 
 
 def _assemble(family: Family, parts: dict[str, Any], index: Mapping[str, Any]) -> Any:

@@ -100,5 +100,6 @@ def test_a_dropped_file_must_have_been_uploaded(tmp_path: Path, monkeypatch: pyt
     for bad in map(str, outside):
         with pytest.raises(gr.Error, match="Drop it again"):
             dropped_file(event(bad))
-    with pytest.raises(gr.Error, match="Drop it again"):
-        dropped_file(gr.EventData(None, None))
+    for nothing in (None, 7, "x", [1]):
+        with pytest.raises(gr.Error, match="Drop it again"):
+            dropped_file(gr.EventData(None, nothing))

@@ -105,7 +105,8 @@ def dropped_file(event: gr.EventData) -> Path:
         gr.Error: the browser names a file that was not uploaded; it could name any on the server.
     """
     uploads = Path(get_upload_folder()).resolve()
-    file = Path(str((event._data or {}).get("path", ""))).resolve()
+    told = event._data if isinstance(event._data, dict) else {}
+    file = Path(str(told.get("path", ""))).resolve()
     if uploads not in file.parents or not file.is_file():
         raise gr.Error("That picture did not arrive. Drop it again.", print_exception=False)
     return file

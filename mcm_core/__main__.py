@@ -27,6 +27,7 @@ COMMANDS = {
     "render": ("mcm_core.landscapes.render", "draw training scenes of the embedded world"),
     "prepare": ("mcm_core.pairs.prepare", "make training pairs of photos"),
     "dream": ("mcm_core.pairs.dream", "make training pairs by the base itself"),
+    "make": ("mcm_core.make", "all of it: pairs, modulators, report and Space"),
     "train": ("mcm_core.training.modulator", "train a modulator on a frozen base"),
     "distil": ("mcm_core.training.distil", "make a modulator that needs few steps from a trained one"),
     "train-base": ("mcm_core.mini.base", "train the embedded base itself"),

@@ -62,31 +62,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def segformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small semantic model of transformers whose last layer calls everything a tree, and is sure of it."""
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessorPil
-
-    config = SegformerConfig(
-        num_encoder_blocks=2,
-        depths=[1, 1],
-        sr_ratios=[4, 2],
-        hidden_sizes=[8, 16],
-        patch_sizes=[7, 3],
-        strides=[4, 2],
-        num_attention_heads=[1, 2],
-        mlp_ratios=[2, 2],
-        decoder_hidden_size=16,
-        id2label=dict(enumerate(NAMES)),
-        label2id={name: index for index, name in enumerate(NAMES)},
-    )
-    folder = tmp_path_factory.mktemp("segformer")
-    torch.manual_seed(0)
-    model = SegformerForSemanticSegmentation(config)
-    with torch.no_grad():
-        model.decode_head.classifier.weight.zero_()
-        model.decode_head.classifier.bias.copy_(torch.tensor([0.0, 4.0, 0.0, 0.0]))
-    model.save_pretrained(folder)
-    SegformerImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
-    return folder
+    return tiny.build_segformer(tmp_path_factory.mktemp("segformer"), NAMES, "tree")
 
 
 @pytest.fixture(scope="module")

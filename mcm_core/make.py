@@ -1,0 +1,173 @@
+"""`python -m mcm_core make --base B --classes FILE --segmenter ID --out DIR`: everything, by one command.
+
+Pairs (dreamt by the base, or from photos with --images), a modulator, one of few steps for drafts under the
+brush, how well both follow drawings that they were not trained on, and with --space a complete Space. Every
+stage goes on where it was stopped, so that the same command may be stopped and repeated at will.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+SHOWN = 8
+"""Pairs of the sheet that shows what the modulator makes of drawings."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run all stages; -> 0, or the exit code of the stage that ended early."""
+    options = _parser().parse_args(argv)
+    stages: dict[str, Callable[[argparse.Namespace], int]] = {
+        "pairs": make_pairs,
+        "modulator": make_modulator,
+        "modulator of few steps": make_live,
+        "how well they follow": report,
+    }
+    if options.space:
+        stages["space"] = write_space
+    for name, stage in stages.items():
+        print(f"-- {name}", flush=True)
+        code = stage(options)
+        if code:
+            return code
+    print(f"Done. Try it: mcm app --base {options.base} {' '.join(_of_page(options.out))}")
+    return 0
+
+
+def make_pairs(options: argparse.Namespace) -> int:
+    shared = ["--classes", options.classes, "--segmenter", options.segmenter, "--base", options.base]
+    shared += ["--out", str(options.out / "pairs"), *(["--device", "cpu"] if options.cpu else [])]
+    if options.images:
+        from mcm_core.pairs import prepare
+
+        given = {"--caption": options.caption, "--captioner": options.captioner}
+        captions = [text for name, value in given.items() if value for text in (name, value)]
+        return prepare.main(["--images", str(options.images), *shared, *captions])
+    from mcm_core.pairs import dream
+
+    return dream.main(["--count", str(options.count), "--prompts", options.prompts, *shared])
+
+
+def make_modulator(options: argparse.Namespace) -> int:
+    if _is_whole(options.out / "modulator", options.steps):
+        return 0
+    from mcm_core.training import modulator
+
+    return modulator.main([*_training(options, "modulator", options.steps), "--preset", options.preset])
+
+
+def make_live(options: argparse.Namespace) -> int:
+    if _is_whole(options.out / "live", options.live_steps):
+        return 0
+    from mcm_core.training import distil
+
+    teacher = ["--modulator", str(options.out / "modulator")]
+    return distil.main([*_training(options, "live", options.live_steps), *teacher])
+
+
+def report(options: argparse.Namespace) -> int:
+    """Writes report.json and report.png: held-out drawings, and what comes of them."""
+    from mcm_core.base import Base
+    from mcm_core.modulator import Modulator
+    from mcm_core.pairs.following import following
+    from mcm_core.pairs.labelling import open_labeller, read_merging
+    from mcm_core.pipeline import MCMPipeline
+    from mcm_core.training.batches import split
+    from mcm_core.training.data import read_pair
+    from mcm_core.training.rows import Layout, open_rows
+    from mcm_core.training.sheet import sample_sheet
+
+    base = Base.from_pretrained(options.base, device="cpu" if options.cpu else None)
+    data = str(options.out / "pairs")
+    modulators = {
+        name: Modulator.from_pretrained(options.out / name).to(base.device) for name in ("modulator", "live")
+    }
+    first = modulators["modulator"]
+    layout = Layout(base.default_size, first.modalities, first.classes)
+    rows = open_rows(data, layout)
+    _, held_out = split(len(rows), options.held_out, 0)
+    pairs = [read_pair(rows[index], layout) for index in held_out]
+    label = open_labeller(options.segmenter, read_merging(options.classes), base.device)
+    told = {
+        name: asdict(following(MCMPipeline(base, modulator), label, pairs, seed=0))
+        for name, modulator in modulators.items()
+    }
+    (options.out / "report.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    sample_sheet(base, first, pairs[:SHOWN], seed=0).save(options.out / "report.png")
+    for name, scores in told.items():
+        share = scores["drawn"] / scores["ceiling"] if scores["ceiling"] else float("nan")
+        print(
+            f"{name}: follows {scores['count']} drawings to {scores['drawn']:.3f} mIoU, {share:.0%} of what "
+            f"the pairs' own pictures reach ({scores['ceiling']:.3f}); the base alone {scores['alone']:.3f}"
+        )
+    return 0
+
+
+def write_space(options: argparse.Namespace) -> int:
+    from mcm_core.space import write
+
+    models = {"modulator": options.out / "modulator", "live-modulator": options.out / "live"}
+    write(options.space, options.space_base or options.base, models)
+    print(f"The Space is in {options.space}: hf upload YOU/NAME {options.space} . --repo-type space")
+    return 0
+
+
+def _training(options: argparse.Namespace, name: str, steps: int) -> list[str]:
+    """The options that both trainings share."""
+    given = {
+        "--base": options.base,
+        "--data": options.out / "pairs",
+        "--out": options.out / name,
+        "--steps": steps,
+        "--batch-size": options.batch_size,
+        "--held-out": options.held_out,
+    }
+    flat = [text for option, value in given.items() for text in (option, str(value))]
+    return [*flat, "--half", *(["--cpu"] if options.cpu else [])]
+
+
+def _is_whole(folder: Path, steps: int) -> bool:
+    """Whether a training of so many steps has ended there."""
+    try:
+        result = json.loads((folder / "training.json").read_text(encoding="utf-8"))["result"]
+        return bool(result and result["step"] >= steps)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _of_page(out: Path) -> list[str]:
+    return ["--modulator", str(out / "modulator"), "--live-modulator", str(out / "live")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m mcm_core make",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--base", required=True, help="the frozen model: folder, file or hub id")
+    parser.add_argument("--classes", required=True, help="landscape, interior, street or a JSON file")
+    parser.add_argument("--segmenter", required=True, help="segmentation model of transformers: folder or id")
+    parser.add_argument("--out", type=Path, required=True, help="pairs, modulators and report")
+    parser.add_argument("--images", type=Path, help="folder of photos; without it the base dreams")
+    parser.add_argument("--caption", help="of photos without a text file beside them")
+    parser.add_argument("--captioner", help="or a captioner of transformers: folder or hub id")
+    parser.add_argument("--prompts", default="landscapes", help="of dreams, see dream")
+    parser.add_argument("--count", type=int, default=3000, help="dreams")
+    parser.add_argument("--preset", default="mini", help="size of the modulator, see train")
+    parser.add_argument("--steps", type=int, default=20000, help="of training the modulator")
+    parser.add_argument("--live-steps", type=int, default=4000, help="of distilling it to few steps")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--held-out", type=int, default=32, help="pairs that are only judged")
+    parser.add_argument("--cpu", action="store_true", help="also where there is a GPU")
+    parser.add_argument("--space", type=Path, help="folder for a complete Space")
+    parser.add_argument("--space-base", help="the base's hub id, where --base is a folder of this machine")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,118 @@
+"""`mcm make`: from a base and a list of classes to modulators, a report and a Space."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcm_core import Base, InputError, MCMPipeline, Modulator
+from mcm_core.__main__ import main
+from mcm_core.drawing.conditions import LABELS
+from mcm_core.pairs.following import following
+from mcm_core.pairs.labelling import Labelled
+from mcm_core.space import write
+from mcm_core.training.data import Pair
+from tests import tiny
+
+CLASSES = [{"name": "sky", "color": "#8ec1ef"}, {"name": "tree", "color": "#2e6b3a"}]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder after one run of the command, small as it can be."""
+    folder = tmp_path_factory.mktemp("make")
+    tiny.build_stable_diffusion(folder / "base")
+    tiny.build_segformer(folder / "segformer", ("sky", "tree"), "tree")
+    (folder / "classes.json").write_text(json.dumps(CLASSES))
+    assert main(command(folder)) == 0
+    return folder
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    given = {
+        "base": folder / "base",
+        "segmenter": folder / "segformer",
+        "classes": folder / "classes.json",
+        "out": folder / "out",
+        "space": folder / "space",
+        "space-base": "somebody/their-model",
+        "count": 20,
+        "held-out": 2,
+        "steps": 2,
+        "live-steps": 2,
+        "batch-size": 2,
+        "preset": "nano",
+    }
+    flat = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    return ["make", *flat, "--cpu", *more]
+
+
+def test_both_modulators_open_with_the_base(made: Path) -> None:
+    base = Base.from_pretrained(made / "base")
+    slow, live = (Modulator.from_pretrained(made / "out" / name) for name in ("modulator", "live"))
+    for modulator in (slow, live):
+        assert MCMPipeline(base, modulator).notes == ()
+        assert [label.name for label in modulator.classes] == ["sky", "tree"]
+    assert (slow.live, live.live and live.live.steps) == (None, (1, 2, 4))
+
+
+def test_the_report_says_how_far_they_follow(made: Path) -> None:
+    told = json.loads((made / "out/report.json").read_text())
+    assert told.keys() == {"modulator", "live"}
+    for scores in told.values():  # this segmenter finds trees everywhere, in whatever was painted
+        assert (scores["ceiling"], scores["drawn"], scores["alone"], scores["count"]) == (1, 1, 1, 2)
+    assert (made / "out/report.png").is_file()
+
+
+def test_repeating_it_does_nothing_twice(made: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    weights = made / "out/modulator/diffusion_pytorch_model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert main(command(made)) == 0
+    assert weights.stat().st_mtime_ns == before
+    assert "step 1/" not in capfd.readouterr().out
+
+
+def test_a_space_is_complete(made: Path) -> None:
+    """Its app starts from its own folder with nothing but the named requirements."""
+    space = made / "space"
+    card = (space / "README.md").read_text()
+    assert re.match(r"---\ntitle: their-model\n", card)
+    assert "app_file: app.py" in card
+    needed = (space / "requirements.txt").read_text()
+    assert "diffusers" in needed
+    assert "pytest" not in needed
+    code = "import runpy, sys; import mcm_core.__main__ as m; m.main = print; runpy.run_path('app.py')"
+    told = subprocess.run([sys.executable, "-c", code], cwd=space, capture_output=True, text=True, check=True)
+    assert "'--base', 'somebody/their-model', '--modulator', 'modulator', '--live-modulator'" in told.stdout
+    for name in ("modulator", "live-modulator"):
+        Modulator.from_pretrained(space / name)
+    for folder in ("mcm_core/pairs/classes", "demo/canvas"):
+        assert any((space / folder).iterdir())
+    assert not (space / "mcm_core/assets/models").exists()
+
+
+def test_a_base_that_no_space_can_fetch_is_refused(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--space-base"):
+        write(tmp_path / "space", str(made / "base"), {})
+
+
+def test_what_the_labeller_is_unsure_of_follows_nothing(made: Path) -> None:
+    """Half of what it sees is the class that was drawn, of the other half it knows nothing."""
+    base = Base.from_pretrained(made / "base")
+    pipeline = MCMPipeline(base, Modulator.from_pretrained(made / "out/modulator"))
+    labels = np.full((64, 64), 2, np.uint8)
+
+    def half(pictures: np.ndarray) -> Labelled:
+        found = np.full(pictures.shape[:3], 2, np.uint8)
+        found[:, 32:] = 0
+        return Labelled(found, np.ones(len(pictures)))
+
+    pair = Pair(np.zeros((64, 64, 3), np.uint8), ("a tree",), {LABELS: labels})
+    told = following(pipeline, half, [pair], seed=0)
+    assert (told.ceiling, told.drawn, told.alone) == (0.5, 0.5, 0.5)

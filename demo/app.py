@@ -98,6 +98,12 @@ def _serve(options: argparse.Namespace, models: Models) -> None:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser("mcm app", description="Open the page on this machine.", epilog=EXAMPLE)
+    _add_models(parser)
+    _add_serving(parser)
+    return parser.parse_args(arguments)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", nargs="+", help="frozen bases: hub ids, folders, .safetensors files, or a folder of folders"
     )
@@ -131,6 +137,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="ADDRESS",
         help="paint on the Ray cluster that this machine has joined (`ray start --address=ADDRESS`)",
     )
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", help="address to listen at (default: this machine only, or GRADIO_SERVER_NAME)"
     )
@@ -156,7 +165,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help=f"requests in line before more are refused (default: {WAITING}, times the workers)",
     )
     parser.add_argument("--deadline", type=float, default=300.0, help="seconds that one request may run")
-    return parser.parse_args(arguments)
 
 
 def _count(text: str) -> Count:

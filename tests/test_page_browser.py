@@ -277,8 +277,10 @@ def lively(sd_folder: Path) -> Models:
 def drafting(lively: Models, open_page: Callable[..., Page]) -> Iterator[Visitor]:
     """A visitor of its page, where Live is on from the beginning."""
     with pages.page(lively) as address:
-        yield Visitor(open_page(address), SIZE, SIZE)
+        visitor = Visitor(open_page(address), SIZE, SIZE)
+        yield visitor
         pages.paced(lively).let_go()
+        visitor.page.close()  # it asks after its server
 
 
 def test_drafts_follow_the_brush_and_the_picture_comes_when_the_hand_rests(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.chromium"]
 pytestmark = pytest.mark.browser
 
+STEPS = 6
 TABS = ("Result", "Compare", "What it did", "How it followed", "Row")
 COPIED = """async () => {
     const [item] = await navigator.clipboard.read();
@@ -48,7 +49,9 @@ def models(sd_folder: Path) -> Models:
         read[:, SIZE // 2 :] = 3
         return read
 
-    return Models([pages.tiny_model(sd_folder, segment)])
+    model = pages.tiny_model(sd_folder, segment)
+    model.base.default_steps = STEPS
+    return Models([model])
 
 
 @pytest.fixture(scope="module")

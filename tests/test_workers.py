@@ -22,6 +22,7 @@ import torch
 from demo.models import Job, Model, Models, open_models
 from demo.workers import Count, Share, Workers, painting, shared, started
 from mcm_core import Base
+from mcm_core.__main__ import main
 from mcm_core.drawing.conditions import InputError
 from mcm_core.engine import Cancelled, Failed, TimedOut
 from mcm_core.pipeline import Result, Step
@@ -71,18 +72,12 @@ class TestRoom:
         assert (Count.of("4"), Count.of("1-8")) == (Count(4, 4), Count(1, 8))
 
 
-def test_without_ray_one_line_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "ray.py").write_text("raise ImportError")
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    told = subprocess.run(
-        [sys.executable, "app.py", "--workers", "2"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-    )
-    assert told.returncode == 2
-    assert told.stderr.strip().splitlines() == [
+def test_without_ray_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["app", "--workers", "2"]) == 2
+    assert capsys.readouterr().err.strip().splitlines() == [
         'mcm: --workers and --ray need Ray: pip install "mcm[ray]", or "ray[serve]".'
     ]
 

@@ -49,8 +49,9 @@ WATCH = """
     };
     addEventListener("DOMContentLoaded", () => new MutationObserver(note).observe(
         document.body, { subtree: true, childList: true, attributes: true }));
-    const tick = (now) => { frames.push(now); requestAnimationFrame(tick); };
-    requestAnimationFrame(tick);
+    window.isCounting = false;
+    const tick = (now) => { frames.push(now); if (isCounting) requestAnimationFrame(tick); };
+    window.count = (on) => { isCounting = on; frames.length = 0; if (on) requestAnimationFrame(tick); };
 """
 PRESS = """() => {
     times = {};
@@ -110,12 +111,13 @@ def stroke(page: Page, seconds: float, height: float) -> dict[str, Any]:
     box = page.locator("#canvas .stage").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 0.05 * box["width"], box["y"] + height * box["height"])
-    begun = page.evaluate("() => { drafts.length = 0; frames.length = 0; return performance.now(); }")
+    begun = page.evaluate("() => { drafts.length = 0; count(true); return performance.now(); }")
     page.mouse.down()
     for right, down in wave(seconds, height):
         page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"])
         time.sleep(HAND_S)
     seen = page.evaluate("() => ({ drafts: [...drafts], frames: [...frames], now: performance.now() })")
+    page.evaluate("count(false)")  # frames that are asked for all the time take time themselves
     page.mouse.up()
     frames = sorted(after - before for before, after in zip(seen["frames"], seen["frames"][1:], strict=False))
     told = {"frame_ms_p50": frames[len(frames) // 2], "frame_ms_p95": frames[len(frames) * 95 // 100]}

@@ -127,6 +127,8 @@ def assemble(options: argparse.Namespace, rows: Rows) -> None:
         "text_encoder": CLIPTextModel.from_pretrained(result / "text_encoder"),
         "vae": _autoencoder(options),
     }
+    for name in ("unet", "vae"):  # else their files would name folders of this machine
+        networks[name].register_to_config(_name_or_path=name)
     pipeline = StableDiffusionPipeline(
         **networks,
         tokenizer=_tokenizer(options),

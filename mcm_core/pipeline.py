@@ -91,7 +91,9 @@ class MCMPipeline:
         self.base = base
         self._decode = base.preview if drafts else base.decode
         self.notes = base.check(modulator) if modulator is not None else ()
-        self.modulator = modulator.to(base.device) if modulator is not None else None
+        self.modulator = modulator
+        if modulator is not None:
+            modulator.to(base.device, memory_format=torch.channels_last)
 
     def __call__(self, request: Request) -> Result:
         """The pictures of a request: `stream` run to its end."""

@@ -136,7 +136,7 @@ def test_the_preview_recovers_colours_that_latents_hold(sd_folder: Path) -> None
 
 
 def test_sdxl_is_bitwise_that_of_diffusers(sdxl_folder: Path) -> None:
-    theirs = diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl_folder)
+    theirs = tiny.in_one_layout(diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl_folder))
     ours = MCMPipeline(Base.from_pretrained(sdxl_folder))
     for negative in ("", "fog"):
         request = Request(prompt="a lake", negative_prompt=negative, steps=3, seeds=(5,))
@@ -150,14 +150,14 @@ def test_sdxl_is_bitwise_that_of_diffusers(sdxl_folder: Path) -> None:
 
 
 def test_ldm_is_bitwise_that_of_diffusers(ldm_folder: Path) -> None:
-    theirs = diffusers.LDMPipeline.from_pretrained(ldm_folder)
+    theirs = tiny.in_one_layout(diffusers.LDMPipeline.from_pretrained(ldm_folder))
     picture = theirs(num_inference_steps=3, generator=torch.Generator().manual_seed(5)).images[0]
     images = MCMPipeline(Base.from_pretrained(ldm_folder))(Request(steps=3, seeds=(5,))).images
     assert np.array_equal(images[0], np.asarray(picture))
 
 
 def test_ddpm_is_bitwise_that_of_diffusers(ddpm_folder: Path) -> None:
-    theirs = diffusers.DDPMPipeline.from_pretrained(ddpm_folder)
+    theirs = tiny.in_one_layout(diffusers.DDPMPipeline.from_pretrained(ddpm_folder))
     picture = theirs(num_inference_steps=3, generator=torch.Generator().manual_seed(5)).images[0]
     images = MCMPipeline(Base.from_pretrained(ddpm_folder))(Request(steps=3, seeds=(5,))).images
     assert np.array_equal(images[0], np.asarray(picture))

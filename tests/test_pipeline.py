@@ -44,7 +44,7 @@ def constant(base: Base, gamma: float = 1.0, nu: float = 0.0, **config: Any) -> 
 def twins(request: pytest.FixtureRequest) -> tuple[Base, Any]:
     """Stable Diffusion with epsilon, then with v prediction: our base, and diffusers' own pipeline."""
     folder = request.getfixturevalue(request.param)
-    theirs = diffusers.StableDiffusionPipeline.from_pretrained(folder)
+    theirs = tiny.in_one_layout(diffusers.StableDiffusionPipeline.from_pretrained(folder))
     theirs.set_progress_bar_config(disable=True)
     return Base.from_pretrained(folder), theirs
 
@@ -82,7 +82,7 @@ def test_a_plain_picture_is_bitwise_that_of_diffusers(
 
 
 def test_other_sizes_are_bitwise_those_of_diffusers(base: Base, sd_folder: Path) -> None:
-    theirs = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder)
+    theirs = tiny.in_one_layout(diffusers.StableDiffusionPipeline.from_pretrained(sd_folder))
     expected = theirs(
         "a lake", height=72, width=104, num_inference_steps=2, generator=torch.Generator().manual_seed(7)
     ).images[0]

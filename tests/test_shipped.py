@@ -21,6 +21,7 @@ from mcm_core.evaluation.scenes import scenes
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.models import BASE, MODULATOR, shipped
 from mcm_core.request import Request
+from tests import tiny
 
 PROMPT = "a lake and mountains at sunset"
 
@@ -57,7 +58,7 @@ def test_a_picture_stays_within_its_budget(base: Base) -> None:
 
 def test_diffusers_itself_opens_the_base_and_makes_the_same_picture(base: Base) -> None:
     stock = StableDiffusionPipeline.from_pretrained(shipped(BASE), torch_dtype=torch.float32)
-    stock.set_progress_bar_config(disable=True)
+    tiny.in_one_layout(stock).set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(7)
     theirs = stock(PROMPT, num_inference_steps=3, guidance_scale=GUIDANCE, generator=generator).images[0]
     ours = MCMPipeline(base)(Request(prompt=PROMPT, steps=3, seeds=(7,)))

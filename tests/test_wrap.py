@@ -19,7 +19,7 @@ SEED = 7
 
 @pytest.fixture
 def pipe(sd_folder: Path) -> Any:
-    return quiet(diffusers.StableDiffusionPipeline.from_pretrained(sd_folder))
+    return tiny.in_one_layout(quiet(diffusers.StableDiffusionPipeline.from_pretrained(sd_folder)))
 
 
 def quiet(pipe: Any) -> Any:
@@ -110,7 +110,7 @@ def test_an_untrained_modulator_is_bitwise_the_unwrapped_pipeline(pipe: Any, bas
 
 
 def test_v_prediction_and_another_scheduler(sd_v_folder: Path) -> None:
-    pipe = quiet(diffusers.StableDiffusionPipeline.from_pretrained(sd_v_folder))
+    pipe = tiny.in_one_layout(quiet(diffusers.StableDiffusionPipeline.from_pretrained(sd_v_folder)))
     base = Base.from_pretrained(sd_v_folder)
     modulator = tiny.build_modulator(base)
     drawn = modulate(pipe, modulator, tiny.drawing())
@@ -121,7 +121,7 @@ def test_v_prediction_and_another_scheduler(sd_v_folder: Path) -> None:
 
 
 def test_sdxl(sdxl_folder: Path) -> None:
-    pipe = quiet(diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl_folder))
+    pipe = tiny.in_one_layout(quiet(diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl_folder)))
     modulator = tiny.build_modulator(Base.from_pretrained(sdxl_folder))
     assert not np.array_equal(paint(modulate(pipe, modulator, tiny.drawing())), paint(pipe))
     assert np.array_equal(paint(modulate(pipe, modulator, tiny.drawing(), strength=0)), paint(pipe))

@@ -241,3 +241,12 @@ def build_segformer(folder: Path, names: tuple[str, ...], found: str) -> Path:
     model.save_pretrained(folder)
     SegformerImageProcessorPil(size={"height": 64, "width": 64}).save_pretrained(folder)
     return folder
+
+
+def in_one_layout(pipe: Any) -> Any:
+    """The pipeline of diffusers with its networks in the layout that `Base` gives them: convolutions in
+    another one sum in another order, which shows in the last bits."""
+    for name in ("unet", "vae", "vqvae"):
+        if getattr(pipe, name, None) is not None:
+            getattr(pipe, name).to(memory_format=torch.channels_last)
+    return pipe

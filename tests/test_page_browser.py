@@ -17,19 +17,18 @@ from demo import form, views
 from demo.form import LIVE_STEPS
 from demo.models import Drafts, Models
 from mcm_core import MCMPipeline
-from mcm_core.base.frozen import STEPS
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
+from mcm_core.drawing.conditions import LABELS, Conditions
 from mcm_core.pipeline import Step
-from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests import pages, tiny
-from tests.browser import Drawer, wait_until
-from tests.pages import SIZE, Paced
+from tests.browser import wait_until
+from tests.pages import SIZE, STEPS, Paced
+from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=console.error(1)>"
@@ -37,132 +36,7 @@ EVIL = "<img src=x onerror=console.error(1)>"
 
 @pytest.fixture(scope="module")
 def models(sd_folder: Path) -> Models:
-    """The small model, with a judge that sees sky above and water below in every picture."""
-
-    def segment(images: np.ndarray) -> np.ndarray:
-        read = np.ones(images.shape[:3], np.uint8)
-        read[:, SIZE // 2 :] = 3
-        return read
-
-    return Models([pages.tiny_model(sd_folder, segment)])
-
-
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
-
-
-@pytest.fixture
-def pipeline(models: Models) -> Iterator[Paced]:
-    paced = pages.paced(models)
-    paced.calm()
-    yield paced
-    paced.calm()
-
-
-class Visitor(Drawer):
-    """A person at the page: what Drawer can do, and the rest."""
-
-    def generate(self) -> bytes:
-        """Presses the button; the file of the finished picture."""
-        before = self.run()
-        self.page.locator("#go").click()
-        return self.finished(before)
-
-    def finished(self, before: int = 0) -> bytes:
-        """The file of the picture, once a later run than `before` has ended well."""
-        wait_until(self.page, lambda: self.run() > before and self.state() == "done")
-        return self.file(self.shown_picture() or "")
-
-    def run(self) -> int:
-        """The number of the run that the viewer shows, which grows from run to run."""
-        return int(self.in_viewer(".stage").get_attribute("data-run") or 0)
-
-    def turn(self) -> int:
-        """The number of the request that was answered last."""
-        return int(self.page.locator("body").get_attribute("data-turn") or 0)
-
-    def state(self) -> str | None:
-        return self.in_viewer(".stage").get_attribute("data-state")
-
-    def shown_picture(self) -> str | None:
-        shown = self.page.locator(".mcm-viewer .stage img.whole")
-        return shown.first.get_attribute("src") if shown.count() else None
-
-    def file(self, address: str) -> bytes:
-        return self.page.request.get(address).body()
-
-    def tab(self, name: str) -> None:
-        self.page.locator(".mcm-viewer").get_by_role("tab", name=name).click()
-
-    def in_viewer(self, selector: str) -> Locator:
-        return self.page.locator(f".mcm-viewer {selector}")
-
-    def stored(self) -> Conditions:
-        """The drawing as the browser keeps it, decoded here."""
-        value = self.page.evaluate("JSON.parse(localStorage.getItem('mcm-canvas:drawing')).value")
-        maps = {
-            name: decoded(value[name]) * scale for name, scale in ((LABELS, 1), (SKETCH, 255)) if value[name]
-        }
-        return Conditions({name: drawn.astype(np.uint8) for name, drawn in maps.items()})
-
-    def setting(self, label: str, value: str) -> None:
-        """Types a number into a folded-away field."""
-        opener = self.page.locator("#settings > button")
-        if "open" not in (opener.get_attribute("class") or ""):
-            opener.click()
-        field = self.page.get_by_label(f"number input for {label}")
-        slider = self.page.get_by_label(f"range slider for {label}")
-
-        def taken() -> bool:
-            """A field that is being mounted takes its old value once more: typed again, as a person would."""
-            if field.input_value() == slider.input_value() == value:
-                return True
-            field.fill(value)
-            field.press("Tab")
-            return False
-
-        wait_until(self.page, taken)
-
-
-def decoded(runs: str) -> np.ndarray:
-    """(H, W) of run-length text, written here once more so that it is a check."""
-    pairs = [run.split("x") for run in runs.split(",")]
-    return np.concatenate([np.full(int(count), int(id_)) for id_, count in pairs]).reshape(SIZE, SIZE)
-
-
-@pytest.fixture
-def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
-    """visit(path, **context options) -> a visitor of a fresh page."""
-
-    def come(path: str = "", **options: Any) -> Visitor:
-        page = open_page(url + path, **options)
-        return Visitor(page, SIZE, SIZE)
-
-    return come
-
-
-def paint_sky_and_water(visitor: Visitor) -> None:
-    """Sky by a stroke and a fill, water by a rectangle; Python has heard of it."""
-    with visitor.answered(events=3):
-        visitor.keys("1")
-        visitor.size(9)
-        visitor.stroke((0, 20), (63, 20))
-        visitor.tool("Fill")
-        visitor.stroke((30, 5), (30, 5))
-        visitor.keys("3")
-        visitor.tool("Rectangle")
-        visitor.stroke((0, 32), (63, 63))
-
-
-def pixels(file: bytes) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(file)))
-
-
-def request_of(file: bytes, tmp_path: Path) -> Request:
-    (tmp_path / "one.png").write_bytes(file)
-    return read_png(tmp_path / "one.png")
+    return Models([pages.tiny_model(sd_folder, pages.sky_over_water)])
 
 
 # -- draw, generate, watch ---------------------------------------------------------------------------------

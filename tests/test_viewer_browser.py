@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,14 @@ from mcm_core.request import Resolved
 from tests import pages
 from tests.browser import wait_until
 from tests.pages import SIZE, Paced
-from tests.test_page_browser import Visitor, paint_sky_and_water, pixels, request_of
+from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
 
-STEPS = 6
 TABS = ("Result", "Compare", "What it did", "How it followed", "Row")
 COPIED = """async () => {
     const [item] = await navigator.clipboard.read();
@@ -42,36 +41,7 @@ COPIED = """async () => {
 
 @pytest.fixture(scope="module")
 def models(sd_folder: Path) -> Models:
-    """The small model, with a judge that sees sky above and water below in every picture."""
-
-    def segment(images: np.ndarray) -> np.ndarray:
-        read = np.ones(images.shape[:3], np.uint8)
-        read[:, SIZE // 2 :] = 3
-        return read
-
-    model = pages.tiny_model(sd_folder, segment)
-    model.base.default_steps = STEPS
-    return Models([model])
-
-
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
-
-
-@pytest.fixture
-def pipeline(models: Models) -> Iterator[Paced]:
-    paced = pages.paced(models)
-    paced.calm()
-    yield paced
-    paced.calm()
-
-
-@pytest.fixture
-def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
-    """visit(path, **context options) -> a visitor of a fresh page."""
-    return lambda path="", **options: Visitor(open_page(url + path, **options), SIZE, SIZE)
+    return Models([pages.tiny_model(sd_folder, pages.sky_over_water)])
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from mcm_core.record import digest, read_record
 from tests import pages
 from tests.browser import served, wait_until
 from tests.pages import SIZE, Paced
-from tests.test_page_browser import Visitor, paint_sky_and_water, pixels, request_of
+from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
 
 PROMPT = "#prompt textarea"
@@ -35,30 +35,6 @@ def models(sd_folder: Path) -> Models:
     model = pages.tiny_model(sd_folder)
     model.base.vocabulary = VOCABULARY
     return Models([model])
-
-
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
-
-
-@pytest.fixture
-def pipeline(models: Models) -> Iterator[Paced]:
-    paced = pages.paced(models)
-    paced.calm()
-    yield paced
-    paced.calm()
-
-
-@pytest.fixture
-def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
-    """visit(path, **context options) -> a visitor of a fresh page."""
-
-    def come(path: str = "", **options: Any) -> Visitor:
-        return Visitor(open_page(url + path, **options), SIZE, SIZE)
-
-    return come
 
 
 def seed(visitor: Visitor) -> str:

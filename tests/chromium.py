@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser import COUNT_EVENTS, PATIENCE_S
+from tests.browser import Tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-LIGHT = "/robots.txt"
-"""What any Gradio server answers at once."""
 
 
 @pytest.fixture(scope="module")
@@ -36,38 +33,6 @@ def chromium() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=path, args=browser.ARGUMENTS)
         yield launched
         launched.close()
-
-
-class Tab:
-    """A page of a browser context of its own, and what it said to the console in the running test."""
-
-    def __init__(self, chromium: Browser, script: str = "", **options: Any) -> None:
-        self.said: list[str] = []
-        self.forgiven: tuple[str, ...] = ()
-        self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(1000 * PATIENCE_S)
-        self.page.on("console", lambda message: self._hear(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self._hear(f"error: {error}"))
-        for text in filter(None, (COUNT_EVENTS, script)):
-            self.page.add_init_script(text)
-
-    def _hear(self, text: str) -> None:
-        if not any(known in text for known in self.forgiven):
-            self.said.append(text)
-
-    def empty(self, server: str) -> None:
-        """Nothing is left of an earlier visit to the server but what the browser cached of its files."""
-        self.page.goto(server + LIGHT)
-        self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
-
-    def leave(self) -> None:
-        """From now on it is nobody's: what it still asked for is given up, as when it is closed."""
-        for page in self.context.pages:
-            if page is not self.page:
-                page.close()
-        self.page.mouse.up()
-        self.page.goto("about:blank")
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,12 @@ from mcm_core.drawing.conditions import LABELS, Conditions
 from mcm_core.pipeline import Step
 from mcm_core.request import Request
 from tests import pages, tiny
-from tests.browser import wait_until
+from tests.browser import Tab, wait_until
 from tests.pages import SIZE, STEPS, Paced
 from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
@@ -117,6 +117,7 @@ def test_live_mode_drops_stale_runs_and_ends_with_its_switch(
     visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
 ) -> None:
     visitor = visit()
+    visitor.setting("Steps", str(LIVE_STEPS + 1))
     pipeline.hold()
     visitor.page.locator("#live input").check()
     wait_until(visitor.page, lambda: len(pipeline.begun) == 1)
@@ -147,14 +148,18 @@ def lively(sd_folder: Path) -> Models:
     return Models([replace(model, drafts=Drafts(MCMPipeline(model.base, few, drafts=True), 1, 2))])
 
 
-@pytest.fixture
-def drafting(lively: Models, open_page: Callable[..., Page]) -> Iterator[Visitor]:
-    """A visitor of its page, where Live is on from the beginning."""
+@pytest.fixture(scope="module")
+def lively_url(lively: Models) -> Iterator[str]:
     with pages.page(lively) as address:
-        visitor = Visitor(open_page(address), SIZE, SIZE)
-        yield visitor
-        pages.paced(lively).let_go()
-        visitor.page.close()  # it asks after its server
+        yield address
+
+
+@pytest.fixture
+def drafting(lively: Models, lively_url: str, open_page: Callable[..., Page]) -> Iterator[Visitor]:
+    """A visitor of its page, where Live is on from the beginning."""
+    pages.paced(lively).calm()
+    yield Visitor(open_page(lively_url), SIZE, SIZE)
+    pages.paced(lively).let_go()
 
 
 def test_drafts_follow_the_brush_and_the_picture_comes_when_the_hand_rests(
@@ -405,11 +410,20 @@ SCREENS = {
 }
 
 
+@pytest.fixture(scope="module")
+def mobile(chromium: Browser) -> Iterator[Page]:
+    tab = Tab(chromium, has_touch=True, is_mobile=True)
+    yield tab.page
+    tab.context.close()
+    assert not tab.said, tab.said
+
+
 @pytest.mark.parametrize("screen", SCREENS)
-def test_drawing_picture_and_button_are_in_sight_together(visit: Callable[..., Visitor], screen: str) -> None:
-    width, height = SCREENS[screen]
-    visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
-    page = visitor.page
+def test_drawing_picture_and_button_are_in_sight_together(mobile: Page, url: str, screen: str) -> None:
+    page, (width, height) = mobile, SCREENS[screen]
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(url)
+    Visitor(page, SIZE, SIZE)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     boxes = {name: page.locator(name).bounding_box() for name in ("#go", "#draw .stage", "#see .stage")}
     for name, box in boxes.items():

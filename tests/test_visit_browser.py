@@ -63,22 +63,27 @@ def go_live(visitor: Visitor) -> None:
 # -- words -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["typed", "pasted", "spoken"])
-def test_words_repaint_however_they_come(visit: Callable[..., Visitor], pipeline: Paced, how: str) -> None:
+def test_words_repaint_however_they_come(visit: Callable[..., Visitor], pipeline: Paced) -> None:
     visitor = visit()
     go_live(visitor)
-    before = visitor.run()
     field = visitor.page.locator(PROMPT)
-    if how == "typed":
-        field.press_sequentially("hills at night")
-    elif how == "pasted":
-        field.focus()
-        visitor.page.evaluate("document.execCommand('insertText', false, 'hills at night')")
-    else:
-        field.evaluate("(field) => { field.value = 'hills at night'; field.dispatchEvent(new Event('input', "
-                       "{ bubbles: true })); }")  # fmt: skip
-    wait_until(visitor.page, lambda: pipeline.begun[-1].prompt == "hills at night")
-    visitor.finished(before)
+
+    def pasted(words: str) -> None:
+        field.select_text()
+        visitor.page.evaluate("(words) => document.execCommand('insertText', false, words)", words)
+
+    def spoken(words: str) -> None:
+        field.evaluate(
+            "(field, words) => { field.value = words; field.dispatchEvent(new Event('input', "
+            "{ bubbles: true })); }",
+            words,
+        )
+
+    for come, words in ((field.press_sequentially, "hills at night"), (pasted, "a lake"), (spoken, "hills")):
+        before = visitor.run()
+        come(words)
+        wait_until(visitor.page, lambda words=words: pipeline.begun[-1].prompt == words)
+        visitor.finished(before)
 
 
 def test_words_and_strokes_share_one_order(
@@ -122,28 +127,26 @@ def test_a_word_that_it_knows_is_one_press_away(visit: Callable[..., Visitor], p
     visitor.finished()
 
 
-@pytest.mark.parametrize(
-    ("chip", "words"),
-    [
+def test_words_typed_after_a_chip_of_their_group_switch_it_off(
+    visit: Callable[..., Visitor], pipeline: Paced
+) -> None:
+    visitor = visit()
+    for chip, words in (
         ("Sunset", "a lake at night"),
         ("Winter", "a lake in summer"),
         ("Mist", "a lake in the fog"),
         ("Oil", "a watercolor of a lake"),
-    ],
-)
-def test_words_typed_after_a_chip_of_their_group_switch_it_off(
-    visit: Callable[..., Visitor], pipeline: Paced, chip: str, words: str
-) -> None:
-    visitor = visit()
-    box = visitor.page.locator("#styles label").filter(has_text=chip).locator("input")
-    visitor.page.locator(PROMPT).fill("a lake")
-    visitor.page.locator("#styles label").filter(has_text=chip).click()
-    wait_until(visitor.page, box.is_checked)
-    visitor.page.locator(PROMPT).fill("a lake by hills")
-    visitor.page.locator(PROMPT).fill(words)
-    wait_until(visitor.page, lambda: not box.is_checked())
-    visitor.generate()
-    assert pipeline.begun[-1].prompt == words
+    ):
+        label = visitor.page.locator("#styles label").filter(has_text=chip)
+        box = label.locator("input")
+        visitor.page.locator(PROMPT).fill("a lake")
+        label.click()
+        wait_until(visitor.page, box.is_checked)
+        visitor.page.locator(PROMPT).fill("a lake by hills")
+        visitor.page.locator(PROMPT).fill(words)
+        wait_until(visitor.page, lambda box=box: not box.is_checked())
+        visitor.generate()
+        assert pipeline.begun[-1].prompt == words
 
 
 # -- seeds -------------------------------------------------------------------------------------------------
@@ -277,11 +280,20 @@ def drawing(visitor: Visitor) -> tuple[str, str]:
     return value["labels"], value["sketch"]
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '"x"', "7", '{"fields": 3, "picture": "x"}'])
-def test_damaged_storage_is_passed_over(visit: Callable[..., Visitor], damaged: str) -> None:
+def test_damaged_storage_is_passed_over(visit: Callable[..., Visitor]) -> None:
     keys = ["mcm-visit", "mcm-gallery", "mcm-canvas:drawing"]
-    script = f"for (const key of {keys}) sessionStorage[key] = localStorage[key] = {damaged!r};"
-    assert visit(script=script).generate()
+    damaged = ["{", "[]", '"x"', "7", '{"fields": 3, "picture": "x"}']
+    script = f"""
+        const turn = Number(sessionStorage.turn ?? 0);
+        sessionStorage.turn = turn + 1;
+        for (const key of {keys}) sessionStorage[key] = localStorage[key] = {damaged}[turn];
+    """
+    visitor = visit(script=script)
+    for _ in damaged[1:]:
+        assert visitor.generate()
+        visitor = reloaded(visitor)
+    assert visitor.generate()
+    assert visitor.page.evaluate("sessionStorage.turn") == str(len(damaged))
 
 
 def test_a_damaged_gallery_keeps_what_is_whole(visit: Callable[..., Visitor]) -> None:

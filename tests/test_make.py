@@ -30,7 +30,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.build_stable_diffusion(folder / "base")
     tiny.build_segformer(folder / "segformer", ("sky", "tree"), "tree")
     (folder / "classes.json").write_text(json.dumps(CLASSES))
-    assert main(command(folder)) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcm_core.base.frozen.STEPS", 2)  # of every picture that it dreams or shows
+        patch.setattr("mcm_core.training.modulator.HELD_OUT_SAMPLES", 4)
+        assert main(command(folder)) == 0
     return folder
 
 

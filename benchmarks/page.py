@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import statistics
 import sys
 import time
@@ -23,17 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from benchmarks.browser import found_or_exit, opened
 from demo.examples import read_examples
 from demo.models import Model, Models, open_models
-from demo.ui import build_ui, launch_options
 from mcm_core.base.frozen import STEPS
 from mcm_core.models import add_options
 from mcm_core.request import Request
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WATCH = """
     window.times = {};
     window.drafts = [];
@@ -152,24 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=Path("page.json"), help="where the figures are written")
     add_options(parser)
     options = parser.parse_args(argv)
-    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser_path is None:
-        print(f"No browser found: install one of {', '.join(BROWSERS)}.", file=sys.stderr)
-        return 2
+    browser_path = found_or_exit()
     models = Models(open_models(dtype=options.dtype, device=options.device))
     model = models.default
     example = next(example for example in read_examples() if example.fits(model.classes))
     conditions = example.drawing(model.classes)
     request = Request(prompt=example.prompt, conditions=conditions, steps=STEPS, seeds=(7,))
-    blocks = build_ui(models)
-    _, url, _ = blocks.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options()
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.add_init_script(WATCH)
-        page.goto(f"{url}?steps={STEPS}")
+    with opened(browser_path, models, f"?steps={STEPS}", WATCH) as page:
         page.locator("body[data-state=ready]").wait_for(state="attached")
         page.locator("#live input").set_checked(False)
         page.locator("#examples button").first.click()
@@ -179,8 +165,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if model.drafts is not None:
             figures |= drawn_live(page, options.seconds, options.strokes)
             figures["live_per_page_picture"] = figures["page_seconds"] * figures["live_per_second"]
-        browser.close()
-    blocks.close()
     facts = {"torch": torch.__version__, "threads": torch.get_num_threads(), "steps": STEPS}
     options.json.write_text(json.dumps({**facts, **figures}, indent=1) + "\n")
     print("\n".join(f"{name:<24}{value:.3f}" for name, value in figures.items()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -18,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from benchmarks.page import ARGUMENTS, BROWSERS
+from benchmarks.browser import found_or_exit, opened
 from demo.models import Models, open_models
-from demo.ui import build_ui, launch_options
 from mcm_core.drawing.canvas_value import from_canvas
 from mcm_core.models import add_options
 from mcm_core.record import read_png
@@ -89,20 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_options(parser)
     options = parser.parse_args(argv)
-    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser_path is None:
-        print(f"No browser found: install one of {', '.join(BROWSERS)}.", file=sys.stderr)
-        return 2
+    browser_path = found_or_exit()
     models = Models(open_models(dtype=options.dtype, device=options.device))
-    blocks = build_ui(models)
-    _, url, _ = blocks.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options()
-    )
     rounds: list[Round] = []
-    with sync_playwright() as playwright, TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(url)
+    with TemporaryDirectory() as folder, opened(browser_path, models) as page:
         page.locator("#mcm-stage[data-state=done]").wait_for(timeout=PATIENCE_S * 1000)
         page.keyboard.press("b")
         for number in range(options.rounds):
@@ -112,8 +100,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(
                 f"round {number + 1}: {rounds[-1].fault or 'right'}, {rounds[-1].seconds:.1f} s", flush=True
             )
-        browser.close()
-    blocks.close()
     faults = [played.fault for played in rounds if played.fault]
     slowest = max(played.seconds for played in rounds)
     figures = {"rounds": len(rounds), "faults": faults, "slowest_seconds": slowest}

@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 PATIENCE_S = 60.0
 """Until a state that never comes is a failure: no test is right or wrong by how long something took."""
@@ -33,6 +33,9 @@ IS_OPEN = """() => {
     return sent.length < asked || Math.max(0, ...sent) > Math.max(0, ...answered);
 }"""
 """Whether an event has not got its last answer yet, with which Gradio ends the stream of answers."""
+
+LIGHT = "/robots.txt"
+"""What any Gradio server answers at once."""
 
 Point = tuple[int, int]
 
@@ -56,6 +59,38 @@ def wait_until(page: Page, condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < end, "this never became true"
         page.wait_for_timeout(20)
     return answer
+
+
+class Tab:
+    """A page of a browser context of its own, and what it said to the console in the running test."""
+
+    def __init__(self, chromium: Browser, script: str = "", **options: Any) -> None:
+        self.said: list[str] = []
+        self.forgiven: tuple[str, ...] = ()
+        self.context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(1000 * PATIENCE_S)
+        self.page.on("console", lambda message: self._hear(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self._hear(f"error: {error}"))
+        for text in filter(None, (COUNT_EVENTS, script)):
+            self.page.add_init_script(text)
+
+    def _hear(self, text: str) -> None:
+        if not any(known in text for known in self.forgiven):
+            self.said.append(text)
+
+    def empty(self, server: str) -> None:
+        """Nothing is left of an earlier visit to the server but what the browser cached of its files."""
+        self.page.goto(server + LIGHT)
+        self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+
+    def leave(self) -> None:
+        """From now on it is nobody's: what it still asked for is given up, as when it is closed."""
+        for page in self.context.pages:
+            if page is not self.page:
+                page.close()
+        self.page.mouse.up()
+        self.page.goto("about:blank")
 
 
 @dataclass

@@ -6,70 +6,65 @@ Where no Chromium is installed, tests that want one are skipped; where the varia
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser import COUNT_EVENTS, PATIENCE_S
+from tests.browser import Tab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for a module: if it lived on, Playwright's event loop would run under other tests."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    pytest.importorskip("playwright.sync_api")
+    from playwright.sync_api import sync_playwright
+
+    from benchmarks import browser
+
+    path = browser.found()
     if path is None:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up(f"No browser found: install one of {', '.join(BROWSERS)}.")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        give_up(browser.NOT_FOUND)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=browser.ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser) -> Tab:
+    """The tab that the tests of a module take turns in: its cache halves the time in which a page opens."""
+    return Tab(chromium)
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """open_page(url, **context options) -> a page of its own.
+def open_page(chromium: Browser, tab: Tab) -> Iterator[Callable[..., Page]]:
+    """open_page(url, **context options) -> a page that remembers nothing, of another person each time.
 
     What it says to the console fails the test, but for texts that hold one of `forgiven`.
     """
-    said: list[str] = []
-    contexts = []
+    tabs: list[Tab] = []
 
     def open_one(url: str, script: str = "", forgiven: tuple[str, ...] = (), **options: Any) -> Page:
-        def hear(text: str) -> None:
-            if not any(known in text for known in forgiven):
-                said.append(text)
-
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(1000 * PATIENCE_S)
-        page.add_init_script(COUNT_EVENTS)
-        page.on("console", lambda message: hear(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: hear(f"error: {error}"))
-        if script:
-            page.add_init_script(script)
-        page.goto(url)
-        return page
+        if tabs or script or options:
+            tabs.append(Tab(chromium, script, **options))
+        else:
+            tabs.append(tab)
+            tab.said.clear()
+            tab.empty("/".join(url.split("/")[:3]))
+        tabs[-1].forgiven = forgiven
+        tabs[-1].page.goto(url)
+        return tabs[-1].page
 
     yield open_one
-    for context in contexts:
-        context.close()
+    for used in tabs:
+        if used is tab:
+            used.leave()
+        else:
+            used.context.close()
+    said = [text for used in tabs for text in used.said]
     assert not said, said

@@ -22,6 +22,16 @@ hypothesis.settings.load_profile("any machine")
 devices.multiplies_bfloat16 = lambda: False  # pictures are compared in float32 on any processor
 
 
+SLOW = ("test_training.py", "test_base_training.py", "test_reliability.py")
+"""Files without a browser that take about as long as those with one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, so that no process is left alone with one in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("browser") or item.path.name in SLOW}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion in small, epsilon prediction."""

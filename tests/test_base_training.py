@@ -203,26 +203,14 @@ def test_from_an_empty_folder_to_a_stock_pipeline(
     tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base_card, "HELD_OUT_COUNT", 2)
-    out = tmp_path / "out"
-    assert train_base(scenes, out) == 0
-    files = [path for path in (out / "base").rglob("*") if path.is_file()]
+    assert train_base(scenes, tmp_path, "--autoencoder-steps", "1", "--steps", "1") == 0
+    files = [path for path in (tmp_path / "base").rglob("*") if path.is_file()]
     assert max(path.stat().st_size for path in files) < 10_000_000
-    pipeline = StableDiffusionPipeline.from_pretrained(out / "base", torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "base", torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline.tokenizer.model_max_length == CONTEXT == 77
-    picture = pipeline("a lake at dawn", num_inference_steps=2, output_type="np").images[0]
+    picture = pipeline("a lake at dawn", num_inference_steps=1, output_type="np").images[0]
     assert picture.shape == (256, 256, 3)
-    decoder = ["--base", str(out / "base"), "--data", str(scenes), "--out", str(tmp_path / "decoder")]
-    assert command_line.main(["train-preview-decoder", *decoder, "--steps", "1", "--batch-size", "2"]) == 0
-    assert AutoencoderTiny.from_pretrained(tmp_path / "decoder").config.latent_channels == 4
-    further = tmp_path / "further"
-    assert train_base(scenes, further, "--init", str(out / "base"), "--steps", "1") == 0
-    longer = StableDiffusionPipeline.from_pretrained(further / "base", torch_dtype=torch.float32)
-    assert changed(pipeline.unet, longer.unet)
-    assert not changed(pipeline.vae, longer.vae)
-    assert longer.vae.config.scaling_factor == pipeline.vae.config.scaling_factor
-    assert longer.tokenizer.get_vocab() == pipeline.tokenizer.get_vocab()
-    assert "trained further from | base" in (further / "base" / "README.md").read_text()
 
 
 @pytest.fixture
@@ -244,6 +232,28 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(base_training, "build_unet", build_tiny_unet)
     monkeypatch.setattr(autoencoder, "build_autoencoder", build_tiny_autoencoder)
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_a_base_is_trained_further_and_gets_a_preview_decoder(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_card, "HELD_OUT_COUNT", 2)
+    first, further = tmp_path / "first", tmp_path / "further"
+    assert train_base(scenes, first) == 0
+    decoder = ["--base", str(first / "base"), "--data", str(scenes), "--out", str(tmp_path / "decoder")]
+    assert command_line.main(["train-preview-decoder", *decoder, "--steps", "1", "--batch-size", "2"]) == 0
+    assert AutoencoderTiny.from_pretrained(tmp_path / "decoder").config.latent_channels == 4
+    assert train_base(scenes, further, "--init", str(first / "base"), "--steps", "1") == 0
+    before, after = (
+        StableDiffusionPipeline.from_pretrained(out / "base", torch_dtype=torch.float32)
+        for out in (first, further)
+    )
+    assert changed(before.unet, after.unet)
+    assert not changed(before.vae, after.vae)
+    assert after.vae.config.scaling_factor == before.vae.config.scaling_factor
+    assert after.tokenizer.get_vocab() == before.tokenizer.get_vocab()
+    assert "trained further from | base" in (further / "base" / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("tiny_networks")

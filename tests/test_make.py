@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,17 @@ CLASSES = [{"name": "sky", "color": "#8ec1ef"}, {"name": "tree", "color": "#2e6b
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder after one run of the command, small as it can be."""
     folder = tmp_path_factory.mktemp("make")
     tiny.build_stable_diffusion(folder / "base")
     tiny.build_segformer(folder / "segformer", ("sky", "tree"), "tree")
     (folder / "classes.json").write_text(json.dumps(CLASSES))
-    assert main(command(folder)) == 0
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcm_core.base.frozen.STEPS", 2)  # of every picture that it dreams or shows
+        patch.setattr("mcm_core.training.modulator.HELD_OUT_SAMPLES", 4)
+        assert main(command(folder)) == 0
+        yield folder
 
 
 def command(folder: Path, *more: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,23 +19,17 @@ from mcm_core.drawing.palette import palette_picture
 from tests import pages
 from tests.browser import wait_until
 from tests.pages import SIZE
-from tests.test_page_browser import Visitor
+from tests.visitor import Visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 
 
 @pytest.fixture(scope="module")
 def models(sd_folder: Path) -> Models:
     return Models([pages.tiny_model(sd_folder)])
-
-
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
 
 
 @pytest.fixture

@@ -17,19 +17,18 @@ from demo import form, views
 from demo.form import LIVE_STEPS
 from demo.models import Drafts, Models
 from mcm_core import MCMPipeline
-from mcm_core.base.frozen import STEPS
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
+from mcm_core.drawing.conditions import LABELS, Conditions
 from mcm_core.pipeline import Step
-from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests import pages, tiny
-from tests.browser import Drawer, wait_until
-from tests.pages import SIZE, Paced
+from tests.browser import Tab, wait_until
+from tests.pages import SIZE, STEPS, Paced
+from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Page
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=console.error(1)>"
@@ -37,132 +36,7 @@ EVIL = "<img src=x onerror=console.error(1)>"
 
 @pytest.fixture(scope="module")
 def models(sd_folder: Path) -> Models:
-    """The small model, with a judge that sees sky above and water below in every picture."""
-
-    def segment(images: np.ndarray) -> np.ndarray:
-        read = np.ones(images.shape[:3], np.uint8)
-        read[:, SIZE // 2 :] = 3
-        return read
-
-    return Models([pages.tiny_model(sd_folder, segment)])
-
-
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
-
-
-@pytest.fixture
-def pipeline(models: Models) -> Iterator[Paced]:
-    paced = pages.paced(models)
-    paced.calm()
-    yield paced
-    paced.calm()
-
-
-class Visitor(Drawer):
-    """A person at the page: what Drawer can do, and the rest."""
-
-    def generate(self) -> bytes:
-        """Presses the button; the file of the finished picture."""
-        before = self.run()
-        self.page.locator("#go").click()
-        return self.finished(before)
-
-    def finished(self, before: int = 0) -> bytes:
-        """The file of the picture, once a later run than `before` has ended well."""
-        wait_until(self.page, lambda: self.run() > before and self.state() == "done")
-        return self.file(self.shown_picture() or "")
-
-    def run(self) -> int:
-        """The number of the run that the viewer shows, which grows from run to run."""
-        return int(self.in_viewer(".stage").get_attribute("data-run") or 0)
-
-    def turn(self) -> int:
-        """The number of the request that was answered last."""
-        return int(self.page.locator("body").get_attribute("data-turn") or 0)
-
-    def state(self) -> str | None:
-        return self.in_viewer(".stage").get_attribute("data-state")
-
-    def shown_picture(self) -> str | None:
-        shown = self.page.locator(".mcm-viewer .stage img.whole")
-        return shown.first.get_attribute("src") if shown.count() else None
-
-    def file(self, address: str) -> bytes:
-        return self.page.request.get(address).body()
-
-    def tab(self, name: str) -> None:
-        self.page.locator(".mcm-viewer").get_by_role("tab", name=name).click()
-
-    def in_viewer(self, selector: str) -> Locator:
-        return self.page.locator(f".mcm-viewer {selector}")
-
-    def stored(self) -> Conditions:
-        """The drawing as the browser keeps it, decoded here."""
-        value = self.page.evaluate("JSON.parse(localStorage.getItem('mcm-canvas:drawing')).value")
-        maps = {
-            name: decoded(value[name]) * scale for name, scale in ((LABELS, 1), (SKETCH, 255)) if value[name]
-        }
-        return Conditions({name: drawn.astype(np.uint8) for name, drawn in maps.items()})
-
-    def setting(self, label: str, value: str) -> None:
-        """Types a number into a folded-away field."""
-        opener = self.page.locator("#settings > button")
-        if "open" not in (opener.get_attribute("class") or ""):
-            opener.click()
-        field = self.page.get_by_label(f"number input for {label}")
-        slider = self.page.get_by_label(f"range slider for {label}")
-
-        def taken() -> bool:
-            """A field that is being mounted takes its old value once more: typed again, as a person would."""
-            if field.input_value() == slider.input_value() == value:
-                return True
-            field.fill(value)
-            field.press("Tab")
-            return False
-
-        wait_until(self.page, taken)
-
-
-def decoded(runs: str) -> np.ndarray:
-    """(H, W) of run-length text, written here once more so that it is a check."""
-    pairs = [run.split("x") for run in runs.split(",")]
-    return np.concatenate([np.full(int(count), int(id_)) for id_, count in pairs]).reshape(SIZE, SIZE)
-
-
-@pytest.fixture
-def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
-    """visit(path, **context options) -> a visitor of a fresh page."""
-
-    def come(path: str = "", **options: Any) -> Visitor:
-        page = open_page(url + path, **options)
-        return Visitor(page, SIZE, SIZE)
-
-    return come
-
-
-def paint_sky_and_water(visitor: Visitor) -> None:
-    """Sky by a stroke and a fill, water by a rectangle; Python has heard of it."""
-    with visitor.answered(events=3):
-        visitor.keys("1")
-        visitor.size(9)
-        visitor.stroke((0, 20), (63, 20))
-        visitor.tool("Fill")
-        visitor.stroke((30, 5), (30, 5))
-        visitor.keys("3")
-        visitor.tool("Rectangle")
-        visitor.stroke((0, 32), (63, 63))
-
-
-def pixels(file: bytes) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(file)))
-
-
-def request_of(file: bytes, tmp_path: Path) -> Request:
-    (tmp_path / "one.png").write_bytes(file)
-    return read_png(tmp_path / "one.png")
+    return Models([pages.tiny_model(sd_folder, pages.sky_over_water)])
 
 
 # -- draw, generate, watch ---------------------------------------------------------------------------------
@@ -243,6 +117,7 @@ def test_live_mode_drops_stale_runs_and_ends_with_its_switch(
     visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
 ) -> None:
     visitor = visit()
+    visitor.setting("Steps", str(LIVE_STEPS + 1))
     pipeline.hold()
     visitor.page.locator("#live input").check()
     wait_until(visitor.page, lambda: len(pipeline.begun) == 1)
@@ -273,14 +148,18 @@ def lively(sd_folder: Path) -> Models:
     return Models([replace(model, drafts=Drafts(MCMPipeline(model.base, few, drafts=True), 1, 2))])
 
 
-@pytest.fixture
-def drafting(lively: Models, open_page: Callable[..., Page]) -> Iterator[Visitor]:
-    """A visitor of its page, where Live is on from the beginning."""
+@pytest.fixture(scope="module")
+def lively_url(lively: Models) -> Iterator[str]:
     with pages.page(lively) as address:
-        visitor = Visitor(open_page(address), SIZE, SIZE)
-        yield visitor
-        pages.paced(lively).let_go()
-        visitor.page.close()  # it asks after its server
+        yield address
+
+
+@pytest.fixture
+def drafting(lively: Models, lively_url: str, open_page: Callable[..., Page]) -> Iterator[Visitor]:
+    """A visitor of its page, where Live is on from the beginning."""
+    pages.paced(lively).calm()
+    yield Visitor(open_page(lively_url), SIZE, SIZE)
+    pages.paced(lively).let_go()
 
 
 def test_drafts_follow_the_brush_and_the_picture_comes_when_the_hand_rests(
@@ -531,11 +410,20 @@ SCREENS = {
 }
 
 
+@pytest.fixture(scope="module")
+def mobile(chromium: Browser) -> Iterator[Page]:
+    tab = Tab(chromium, has_touch=True, is_mobile=True)
+    yield tab.page
+    tab.context.close()
+    assert not tab.said, tab.said
+
+
 @pytest.mark.parametrize("screen", SCREENS)
-def test_drawing_picture_and_button_are_in_sight_together(visit: Callable[..., Visitor], screen: str) -> None:
-    width, height = SCREENS[screen]
-    visitor = visit(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
-    page = visitor.page
+def test_drawing_picture_and_button_are_in_sight_together(mobile: Page, url: str, screen: str) -> None:
+    page, (width, height) = mobile, SCREENS[screen]
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(url)
+    Visitor(page, SIZE, SIZE)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     boxes = {name: page.locator(name).bounding_box() for name in ("#go", "#draw .stage", "#see .stage")}
     for name, box in boxes.items():

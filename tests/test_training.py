@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -204,52 +203,71 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert ends[0]["progress"]["losses"]["loss"] == ends[1]["progress"]["losses"]["loss"]
 
 
-def in_two_processes(tmp_path: Path, argv: list[str]) -> str:
-    """Run the command under torchrun; -> what it printed."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    starter = tmp_path / "start.py"
-    starter.write_text(
-        "import sys\nfrom mcm_core.training.modulator import main\nsys.exit(main(sys.argv[1:]))\n"
-    )
-    done = subprocess.run([*torchrun, str(starter), *argv], env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_two_processes_train_and_go_on_bit_for_bit(
-    tmp_path: Path, sd_folder: Path, pairs_folder: Path
-) -> None:
-    out = tmp_path / "out"
-    argv = arguments(sd_folder, pairs_folder, out, "--steps", "4", "--checkpoint-every", "2", "--cpu")
-    ends = []
-    for _ in range(2):
-        said = in_two_processes(tmp_path, argv)
-        ends.append((weights(out), state(latest_checkpoint(out / "checkpoints"))["network"]))
-        (out / WEIGHTS).unlink()
-        shutil.rmtree(out / "checkpoints" / "step-00000004")
-    assert "Going on from step 2." in said
-    assert same(ends[0][0], ends[1][0])
-    assert same(ends[0][1], ends[1][1])
-    assert json.loads((out / "training.json").read_text())["result"]["processes"] == 2
-    alone = tmp_path / "alone"
-    assert command.main(arguments(sd_folder, pairs_folder, alone, "--steps", "4")) == 0
-    assert not same(ends[0][0], weights(alone))
-
-
 PLAIN = ("--optimiser", "adamw", "--weighting", "uniform")
 """Float errors stay what they are: Muon and large weights at strong noise magnify them."""
 
 
+TOGETHER = """
+import json, shutil, sys
+from pathlib import Path
+from accelerate import PartialState
+from mcm_core.training.modulator import main
+
+through, stopped, whole = map(json.loads, sys.argv[1:])
+assert main(through) == 0
+if PartialState().is_main_process:
+    before, after = (Path(argv[argv.index("--out") + 1]) for argv in (through, stopped))
+    shutil.copytree(before, after)
+    (after / "diffusion_pytorch_model.safetensors").unlink()
+    shutil.rmtree(after / "checkpoints" / "step-00000004")
+PartialState().wait_for_everyone()
+assert main(stopped) == 0
+assert main(whole) == 0
+"""
+"""Trainings by the same two processes, the second from a checkpoint of the first."""
+THROUGH = ("--steps", "4", "--checkpoint-every", "2", "--cpu")
+WHOLE = (*PLAIN, "--steps", "3", "--cpu", "--lr", "1e-4", "--warmup", "0", "--batch-size")
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory, sd_folder: Path, pairs_folder: Path) -> Path:
+    """The folder of three trainings under torchrun, `through`, `stopped` and `whole`, and `said`."""
+    folder = tmp_path_factory.mktemp("two-processes")
+    trainings = {"through": THROUGH, "stopped": THROUGH, "whole": (*WHOLE, "2")}
+    (folder / "start.py").write_text(TOGETHER)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    argv = [
+        json.dumps(arguments(sd_folder, pairs_folder, folder / name, *more))
+        for name, more in trainings.items()
+    ]
+    done = subprocess.run(
+        [*torchrun, str(folder / "start.py"), *argv], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "said").write_text(done.stdout)
+    return folder
+
+
+def test_two_processes_train_and_go_on_bit_for_bit(
+    tmp_path: Path, sd_folder: Path, pairs_folder: Path, two_processes: Path
+) -> None:
+    through, stopped = two_processes / "through", two_processes / "stopped"
+    assert "Going on from step 2." in (two_processes / "said").read_text()
+    assert same(weights(through), weights(stopped))
+    ends = [state(latest_checkpoint(out / "checkpoints"))["network"] for out in (through, stopped)]
+    assert same(*ends)
+    assert json.loads((stopped / "training.json").read_text())["result"]["processes"] == 2
+    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, "--steps", "4")) == 0
+    assert not same(weights(through), weights(tmp_path))
+
+
 def test_two_processes_learn_what_one_does_with_their_whole_batch(
-    tmp_path: Path, sd_folder: Path, pairs_folder: Path
+    tmp_path: Path, sd_folder: Path, pairs_folder: Path, two_processes: Path
 ) -> None:
     """Within float error: noise, noise levels and what is dropped follow a pair's place in the step."""
-    more = [*PLAIN, "--steps", "3", "--cpu", "--lr", "1e-4", "--warmup", "0", "--batch-size"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert command.main(arguments(sd_folder, pairs_folder, one, *more, "4")) == 0
-    in_two_processes(tmp_path, arguments(sd_folder, pairs_folder, two, *more, "2"))
-    apart = max((weights(two)[name] - value).abs().max() for name, value in weights(one).items())
-    assert apart < 1e-6
+    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, *WHOLE, "4")) == 0
+    two = weights(two_processes / "whole")
+    assert max((two[name] - value).abs().max() for name, value in weights(tmp_path).items()) < 1e-6
 
 
 def test_accumulated_batches_learn_what_a_large_one_does(

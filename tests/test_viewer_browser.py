@@ -18,17 +18,16 @@ from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.drawing.sketches import edges
 from mcm_core.request import Resolved
 from tests import pages
-from tests.browser import wait_until
+from tests.browser import Tab, wait_until
 from tests.pages import SIZE, Paced
-from tests.test_page_browser import Visitor, paint_sky_and_water, pixels, request_of
+from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
 
-STEPS = 6
 TABS = ("Result", "Compare", "What it did", "How it followed", "Row")
 COPIED = """async () => {
     const [item] = await navigator.clipboard.read();
@@ -42,44 +41,30 @@ COPIED = """async () => {
 
 @pytest.fixture(scope="module")
 def models(sd_folder: Path) -> Models:
-    """The small model, with a judge that sees sky above and water below in every picture."""
-
-    def segment(images: np.ndarray) -> np.ndarray:
-        read = np.ones(images.shape[:3], np.uint8)
-        read[:, SIZE // 2 :] = 3
-        return read
-
-    model = pages.tiny_model(sd_folder, segment)
-    model.base.default_steps = STEPS
-    return Models([model])
+    return Models([pages.tiny_model(sd_folder, pages.sky_over_water)])
 
 
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
+Painted = tuple[Visitor, Resolved]
 
 
 @pytest.fixture
-def pipeline(models: Models) -> Iterator[Paced]:
-    paced = pages.paced(models)
-    paced.calm()
-    yield paced
-    paced.calm()
-
-
-@pytest.fixture
-def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
-    """visit(path, **context options) -> a visitor of a fresh page."""
-    return lambda path="", **options: Visitor(open_page(url + path, **options), SIZE, SIZE)
-
-
-@pytest.fixture
-def painted(visit: Callable[..., Visitor], tmp_path: Path) -> tuple[Visitor, Resolved]:
+def painted(visit: Callable[..., Visitor], tmp_path: Path) -> Painted:
     """A visitor who has painted sky and water, and what the shown picture was asked for."""
     visitor = visit()
     paint_sky_and_water(visitor)
     return visitor, request_of(visitor.generate(), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(chromium: Browser, url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Painted]:
+    """As `painted`, for all tests that change neither the drawing nor the picture."""
+    tab = Tab(chromium)
+    tab.page.goto(url)
+    visitor = Visitor(tab.page, SIZE, SIZE)
+    paint_sky_and_water(visitor)
+    yield visitor, request_of(visitor.generate(), tmp_path_factory.mktemp("finished"))
+    tab.context.close()
+    assert not tab.said, tab.said
 
 
 def bare(models: Models, request: Any) -> np.ndarray:
@@ -114,9 +99,9 @@ def opened(visitor: Visitor, tab: str) -> None:
 
 
 def test_a_class_that_is_pressed_is_taken_away_and_the_same_noise_painted_again(
-    painted: tuple[Visitor, Resolved], models: Models
+    finished: Painted, models: Models
 ) -> None:
-    visitor, request = painted
+    visitor, request = finished
     visitor.tab("How it followed")
     before = visitor.turn()
     visitor.in_viewer(".shares button").filter(has_text="water").click()
@@ -133,9 +118,7 @@ def test_a_class_that_is_pressed_is_taken_away_and_the_same_noise_painted_again(
     assert tags == ["Without the water", "With the water"]
 
 
-def test_the_difference_is_hot_where_the_pictures_differ(
-    painted: tuple[Visitor, Resolved], models: Models
-) -> None:
+def test_the_difference_is_hot_where_the_pictures_differ(painted: Painted, models: Models) -> None:
     visitor, _ = painted
     visitor.tab("What it did")
     before = visitor.turn()
@@ -156,9 +139,7 @@ def test_the_difference_is_hot_where_the_pictures_differ(
     assert visitor.in_viewer(".heat-key").is_visible()
 
 
-def test_the_last_change_is_taken_away(
-    painted: tuple[Visitor, Resolved], models: Models, tmp_path: Path
-) -> None:
+def test_the_last_change_is_taken_away(painted: Painted, models: Models, tmp_path: Path) -> None:
     visitor, first = painted
     visitor.keys("2")
     visitor.tool("Rectangle")
@@ -172,9 +153,7 @@ def test_the_last_change_is_taken_away(
     np.testing.assert_array_equal(compared(visitor, before), expected)
 
 
-def test_it_stops_as_any_run_and_the_picture_stays(
-    painted: tuple[Visitor, Resolved], pipeline: Paced
-) -> None:
+def test_it_stops_as_any_run_and_the_picture_stays(painted: Painted, pipeline: Paced) -> None:
     visitor, _ = painted
     shown = visitor.shown_picture()
     pipeline.hold()
@@ -194,9 +173,9 @@ def test_it_stops_as_any_run_and_the_picture_stays(
 
 
 def test_the_heat_map_opens_where_the_modulator_acted_most_and_says_in_what_unit(
-    painted: tuple[Visitor, Resolved], models: Models
+    finished: Painted, models: Models
 ) -> None:
-    visitor, request = painted
+    visitor, request = finished
     visitor.tab("What it did")
     model = models.default
     result = MCMPipeline(model.base, model.pipeline.modulator)(request)
@@ -234,7 +213,7 @@ def test_the_drawing_lies_over_the_picture_as_strongly_as_one_wants(visit: Calla
 # -- any two, and a row ------------------------------------------------------------------------------------
 
 
-def test_any_two_pictures_of_the_visit_are_compared(painted: tuple[Visitor, Resolved]) -> None:
+def test_any_two_pictures_of_the_visit_are_compared(painted: Painted) -> None:
     visitor, _ = painted
     first = visitor.shown_picture()
     visitor.generate()
@@ -250,36 +229,37 @@ def test_any_two_pictures_of_the_visit_are_compared(painted: tuple[Visitor, Reso
     assert strips["A"].nth(2).get_attribute("aria-pressed") == "true"
 
 
-@pytest.mark.parametrize(("over", "count"), [("Strength", 5), ("Seed", 4), ("Until", 5)])
 def test_a_row_varies_one_thing_and_each_picture_can_be_restored(
-    painted: tuple[Visitor, Resolved], models: Models, tmp_path: Path, over: str, count: int
+    painted: Painted, models: Models, tmp_path: Path
 ) -> None:
     visitor, request = painted
-    visitor.tab("Row")
-    named(visitor, over).click()
-    before = visitor.turn()
-    named(visitor, "Paint the row").click()
-    wait_until(visitor.page, lambda: visitor.turn() > before and visitor.state() == "done")
     cells = visitor.in_viewer(".row button.cell")
-    assert cells.count() == count
-    file = visitor.file(cells.nth(1).locator("img").get_attribute("src") or "")
-    made = request_of(file, tmp_path)
-    changed = {
-        "Strength": {"strength": dict.fromkeys(request.strength, 0.25)},
-        "Seed": {"seeds": (request.seeds[0] + 1,)},
-        "Until": {"end": 0.4},
-    }[over]
-    assert replace(made, previews=True) == replace(request, **changed)
-    np.testing.assert_array_equal(pixels(file), bare(models, made))
-    cells.nth(1).click()
-    wait_until(visitor.page, lambda: "from the gallery" in visitor.in_viewer(".status").inner_text())
-    assert visitor.file(visitor.shown_picture() or "") == file
-    if over != "Seed":
+    for over, count in (("Strength", 5), ("Until", 5), ("Seed", 4)):
         visitor.tab("Row")
-        assert cells.count() == count  # the row stays, to try another
+        named(visitor, over).click()
+        before = visitor.turn()
+        named(visitor, "Paint the row").click()
+        wait_until(visitor.page, lambda before=before: visitor.turn() > before and visitor.state() == "done")
+        assert cells.count() == count, over
+        file = visitor.file(cells.nth(1).locator("img").get_attribute("src") or "")
+        made = request_of(file, tmp_path)
+        changed: dict[str, Any] = {
+            "Strength": {"strength": dict.fromkeys(request.strength, 0.25)},
+            "Seed": {"seeds": (request.seeds[0] + 1,)},
+            "Until": {"end": 0.4},
+        }[over]
+        assert replace(made, previews=True) == replace(request, **changed)
+        np.testing.assert_array_equal(pixels(file), bare(models, made))
+        cells.nth(1).click()
+        wait_until(visitor.page, lambda file=file: visitor.file(visitor.shown_picture() or "") == file)
+        assert "from the gallery" in visitor.in_viewer(".status").inner_text()
+        if over != "Seed":
+            visitor.tab("Row")
+            assert cells.count() == count  # the row stays, to try another
+        request = replace(request, **changed)
 
 
-def test_a_row_stops_and_keeps_what_it_has(painted: tuple[Visitor, Resolved], pipeline: Paced) -> None:
+def test_a_row_stops_and_keeps_what_it_has(painted: Painted, pipeline: Paced) -> None:
     visitor, request = painted
     visitor.tab("Row")
     pipeline.hold()
@@ -313,9 +293,9 @@ def test_where_nothing_can_be_copied_the_page_says_what_to_do(visit: Callable[..
 
 @pytest.mark.parametrize("times", [2, 4])
 def test_a_larger_copy_is_saved_and_what_is_shown_stays(
-    painted: tuple[Visitor, Resolved], tmp_path: Path, times: int
+    finished: Painted, tmp_path: Path, times: int
 ) -> None:
-    visitor, _ = painted
+    visitor, _ = finished
     shown = visitor.shown_picture()
     visitor.in_viewer("summary").click()
     with visitor.page.expect_download() as download:
@@ -329,7 +309,7 @@ def test_a_larger_copy_is_saved_and_what_is_shown_stays(
     assert visitor.state() == "done"
 
 
-def test_the_picture_comes_back_to_the_canvas_as_a_drawing(painted: tuple[Visitor, Resolved]) -> None:
+def test_the_picture_comes_back_to_the_canvas_as_a_drawing(painted: Painted) -> None:
     from PIL import Image
 
     visitor, _ = painted
@@ -350,8 +330,8 @@ def test_the_picture_comes_back_to_the_canvas_as_a_drawing(painted: tuple[Visito
 # -- sight -------------------------------------------------------------------------------------------------
 
 
-def test_generate_stays_where_it_is_under_every_tab(painted: tuple[Visitor, Resolved]) -> None:
-    visitor, _ = painted
+def test_generate_stays_where_it_is_under_every_tab(finished: Painted) -> None:
+    visitor, _ = finished
     button = visitor.page.locator("#go")
     places = set()
     for tab in TABS:
@@ -377,30 +357,6 @@ def test_the_focus_goes_from_generate_to_stop_and_back(
     assert visitor.page.evaluate(focused) == "go"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(visit: Callable[..., Visitor], theme: str) -> None:
-    axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
-    visitor = visit(f"?__theme={theme}", reduced_motion="reduce")
-
-    def found() -> list[str]:
-        check = "async (axe) => { (0, eval)(axe); return (await window.axe.run()).violations; }"
-        return [
-            f"{fault['id']}: {node['html']:.100} {node['failureSummary']}"
-            for fault in visitor.page.evaluate(check, axe)
-            for node in fault["nodes"]
-        ]
-
-    assert not found()
-    paint_sky_and_water(visitor)
-    visitor.generate()
-    for tab in TABS:
-        opened(visitor, tab)
-        assert not found(), tab
-    visitor.page.locator("#settings > button").click()
-    visitor.page.get_by_label("number input for Steps").wait_for()
-    assert not found()
-
-
 CONTRAST = """() => {
     const parse = (color) => color.match(/[\\d.]+/g).map(Number);
     const light = ([r, g, b]) => [r, g, b]
@@ -423,10 +379,28 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_placeholders_can_be_read(visit: Callable[..., Visitor], theme: str) -> None:
-    """Axe passes them over."""
-    visitor = visit(f"?__theme={theme}")
+def test_axe_finds_nothing_and_placeholders_can_be_read(visit: Callable[..., Visitor], theme: str) -> None:
+    """Axe passes placeholders over. Under each tab only what the tab changes is looked at."""
+    axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
+    visitor = visit(f"?__theme={theme}", reduced_motion="reduce")
+
+    def found(where: str) -> list[str]:
+        check = f"async (axe) => {{ (0, eval)(axe); return (await window.axe.run({where})).violations; }}"
+        return [
+            f"{fault['id']}: {node['html']:.100} {node['failureSummary']}"
+            for fault in visitor.page.evaluate(check, axe)
+            for node in fault["nodes"]
+        ]
+
+    assert not found("document")
+    paint_sky_and_water(visitor)
+    visitor.generate()
+    for tab in TABS:
+        opened(visitor, tab)
+        assert not found("'#see'"), tab
     visitor.page.locator("#settings > button").click()
+    visitor.page.get_by_label("number input for Steps").wait_for()
+    assert not found("document")
     visitor.page.get_by_label("Negative prompt").wait_for()
     ratios = visitor.page.evaluate(CONTRAST)
     assert len(ratios) >= 2
@@ -462,8 +436,8 @@ CLIPPED = """() => {
 }"""
 
 
-def test_no_ring_of_the_focus_is_cut_off(painted: tuple[Visitor, Resolved]) -> None:
-    visitor, _ = painted
+def test_no_ring_of_the_focus_is_cut_off(finished: Painted) -> None:
+    visitor, _ = finished
     for tab in TABS:
         opened(visitor, tab)
         assert visitor.page.evaluate(CLIPPED) == [], tab

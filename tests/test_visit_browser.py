@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from mcm_core.record import digest, read_record
 from tests import pages
 from tests.browser import served, wait_until
 from tests.pages import SIZE, Paced
-from tests.test_page_browser import Visitor, paint_sky_and_water, pixels, request_of
+from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytest_plugins = ["tests.chromium"]
+pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
 
 PROMPT = "#prompt textarea"
@@ -35,30 +35,6 @@ def models(sd_folder: Path) -> Models:
     model = pages.tiny_model(sd_folder)
     model.base.vocabulary = VOCABULARY
     return Models([model])
-
-
-@pytest.fixture(scope="module")
-def url(models: Models) -> Iterator[str]:
-    with pages.page(models) as address:
-        yield address
-
-
-@pytest.fixture
-def pipeline(models: Models) -> Iterator[Paced]:
-    paced = pages.paced(models)
-    paced.calm()
-    yield paced
-    paced.calm()
-
-
-@pytest.fixture
-def visit(pipeline: Paced, url: str, open_page: Callable[..., Page]) -> Callable[..., Visitor]:
-    """visit(path, **context options) -> a visitor of a fresh page."""
-
-    def come(path: str = "", **options: Any) -> Visitor:
-        return Visitor(open_page(url + path, **options), SIZE, SIZE)
-
-    return come
 
 
 def seed(visitor: Visitor) -> str:
@@ -87,22 +63,27 @@ def go_live(visitor: Visitor) -> None:
 # -- words -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["typed", "pasted", "spoken"])
-def test_words_repaint_however_they_come(visit: Callable[..., Visitor], pipeline: Paced, how: str) -> None:
+def test_words_repaint_however_they_come(visit: Callable[..., Visitor], pipeline: Paced) -> None:
     visitor = visit()
     go_live(visitor)
-    before = visitor.run()
     field = visitor.page.locator(PROMPT)
-    if how == "typed":
-        field.press_sequentially("hills at night")
-    elif how == "pasted":
-        field.focus()
-        visitor.page.evaluate("document.execCommand('insertText', false, 'hills at night')")
-    else:
-        field.evaluate("(field) => { field.value = 'hills at night'; field.dispatchEvent(new Event('input', "
-                       "{ bubbles: true })); }")  # fmt: skip
-    wait_until(visitor.page, lambda: pipeline.begun[-1].prompt == "hills at night")
-    visitor.finished(before)
+
+    def pasted(words: str) -> None:
+        field.select_text()
+        visitor.page.evaluate("(words) => document.execCommand('insertText', false, words)", words)
+
+    def spoken(words: str) -> None:
+        field.evaluate(
+            "(field, words) => { field.value = words; field.dispatchEvent(new Event('input', "
+            "{ bubbles: true })); }",
+            words,
+        )
+
+    for come, words in ((field.press_sequentially, "hills at night"), (pasted, "a lake"), (spoken, "hills")):
+        before = visitor.run()
+        come(words)
+        wait_until(visitor.page, lambda words=words: pipeline.begun[-1].prompt == words)
+        visitor.finished(before)
 
 
 def test_words_and_strokes_share_one_order(
@@ -146,28 +127,26 @@ def test_a_word_that_it_knows_is_one_press_away(visit: Callable[..., Visitor], p
     visitor.finished()
 
 
-@pytest.mark.parametrize(
-    ("chip", "words"),
-    [
+def test_words_typed_after_a_chip_of_their_group_switch_it_off(
+    visit: Callable[..., Visitor], pipeline: Paced
+) -> None:
+    visitor = visit()
+    for chip, words in (
         ("Sunset", "a lake at night"),
         ("Winter", "a lake in summer"),
         ("Mist", "a lake in the fog"),
         ("Oil", "a watercolor of a lake"),
-    ],
-)
-def test_words_typed_after_a_chip_of_their_group_switch_it_off(
-    visit: Callable[..., Visitor], pipeline: Paced, chip: str, words: str
-) -> None:
-    visitor = visit()
-    box = visitor.page.locator("#styles label").filter(has_text=chip).locator("input")
-    visitor.page.locator(PROMPT).fill("a lake")
-    visitor.page.locator("#styles label").filter(has_text=chip).click()
-    wait_until(visitor.page, box.is_checked)
-    visitor.page.locator(PROMPT).fill("a lake by hills")
-    visitor.page.locator(PROMPT).fill(words)
-    wait_until(visitor.page, lambda: not box.is_checked())
-    visitor.generate()
-    assert pipeline.begun[-1].prompt == words
+    ):
+        label = visitor.page.locator("#styles label").filter(has_text=chip)
+        box = label.locator("input")
+        visitor.page.locator(PROMPT).fill("a lake")
+        label.click()
+        wait_until(visitor.page, box.is_checked)
+        visitor.page.locator(PROMPT).fill("a lake by hills")
+        visitor.page.locator(PROMPT).fill(words)
+        wait_until(visitor.page, lambda box=box: not box.is_checked())
+        visitor.generate()
+        assert pipeline.begun[-1].prompt == words
 
 
 # -- seeds -------------------------------------------------------------------------------------------------
@@ -301,11 +280,20 @@ def drawing(visitor: Visitor) -> tuple[str, str]:
     return value["labels"], value["sketch"]
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '"x"', "7", '{"fields": 3, "picture": "x"}'])
-def test_damaged_storage_is_passed_over(visit: Callable[..., Visitor], damaged: str) -> None:
+def test_damaged_storage_is_passed_over(visit: Callable[..., Visitor]) -> None:
     keys = ["mcm-visit", "mcm-gallery", "mcm-canvas:drawing"]
-    script = f"for (const key of {keys}) sessionStorage[key] = localStorage[key] = {damaged!r};"
-    assert visit(script=script).generate()
+    damaged = ["{", "[]", '"x"', "7", '{"fields": 3, "picture": "x"}']
+    script = f"""
+        const turn = Number(sessionStorage.turn ?? 0);
+        sessionStorage.turn = turn + 1;
+        for (const key of {keys}) sessionStorage[key] = localStorage[key] = {damaged}[turn];
+    """
+    visitor = visit(script=script)
+    for _ in damaged[1:]:
+        assert visitor.generate()
+        visitor = reloaded(visitor)
+    assert visitor.generate()
+    assert visitor.page.evaluate("sessionStorage.turn") == str(len(damaged))
 
 
 def test_a_damaged_gallery_keeps_what_is_whole(visit: Callable[..., Visitor]) -> None:

@@ -19,7 +19,7 @@ from mcm_core.record import Origin
 from mcm_core.request import Request
 
 from .cases import Case, only, request
-from .scenes import HeldOut
+from .scenes import Drawn, HeldOut
 from .segmenter import to_signed
 
 VARIANTS = 4  # pictures of one drawing from different noise, where the diversity is measured
@@ -48,34 +48,47 @@ def digest(*facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def facts(case: Case, studio: Studio, scenes: Sequence[HeldOut]) -> dict[str, object]:
-    """All that the case's pictures depend on but their number. Cases that differ in name alone share them."""
-    first = scenes[0]
-    drawn = [each.tobytes() for each in (first.picture, first.labels, first.partial, first.sketch)]
-    told = ("name", "group", "share", "varied")
+def facts(case: Case, studio: Studio, scenes: Sequence[Drawn]) -> dict[str, object]:
+    """All that the case's pictures depend on but their number. Cases that differ in name alone share them.
+
+    A scene's seed follows from that of the first; drawings by hand follow from nothing.
+    """
+    first, told = scenes[0], ("name", "group", "share", "varied", "scenes", "live_steps")
+    known = scenes if case.scenes == "freehand" else scenes[:1]
     return {
         **{name: value for name, value in asdict(case).items() if name not in told},
         **studio.identity(),
         "first prompt": first.prompt,
-        "first scene": hashlib.sha256(b"".join(drawn)).hexdigest(),
+        "scenes": hashlib.sha256(b"".join(map(_fingerprint, known))).hexdigest(),
     }
 
 
-def pictures(case: Case, studio: Studio, scenes: Sequence[HeldOut]) -> np.ndarray:
-    """One picture for each scene, (n, H, W, 3) uint8."""
+def _fingerprint(scene: Drawn) -> bytes:
+    maps = [each.tobytes() for each in (scene.labels, scene.partial, scene.sketch)]
+    render = scene.picture.tobytes() if isinstance(scene, HeldOut) else b""
+    return b"".join([*maps, render, scene.prompt.encode()])
+
+
+def pictures(case: Case, studio: Studio, scenes: Sequence[Drawn], count: int | None = None) -> np.ndarray:
+    """One picture for each of the first scenes, by default for all: (n, H, W, 3) uint8."""
     if case.source == "render":
-        return np.stack([scene.picture for scene in scenes])
-    return np.stack([*_kept(case, studio, scenes, range(len(scenes)), 1)])
+        return renders(scenes[:count])
+    return np.stack([*_kept(case, studio, scenes, range(len(scenes[:count])), 1)])
 
 
-def variants(case: Case, studio: Studio, scenes: Sequence[HeldOut], drawings: int) -> np.ndarray:
+def renders(scenes: Sequence[Drawn]) -> np.ndarray:
+    """The renders of scenes that have them, (n, H, W, 3) uint8."""
+    return np.stack([scene.picture for scene in scenes if isinstance(scene, HeldOut)])
+
+
+def variants(case: Case, studio: Studio, scenes: Sequence[Drawn], drawings: int) -> np.ndarray:
     """Several pictures for each of the first drawings: (drawings, VARIANTS, H, W, 3) uint8."""
     made = np.stack([*_kept(case, studio, scenes, range(drawings), VARIANTS)])
     return made.reshape(drawings, VARIANTS, *made.shape[1:])
 
 
 def _kept(
-    case: Case, studio: Studio, scenes: Sequence[HeldOut], indices: Sequence[int], each: int
+    case: Case, studio: Studio, scenes: Sequence[Drawn], indices: Sequence[int], each: int
 ) -> Iterator[np.ndarray]:
     made_by = facts(case, studio, scenes)
     folder = studio.folder / digest(made_by)
@@ -92,10 +105,10 @@ def _kept(
             yield picture
 
 
-def _made(case: Case, studio: Studio, scene: HeldOut, seed: int) -> np.ndarray:
+def _made(case: Case, studio: Studio, scene: Drawn, seed: int) -> np.ndarray:
     base = studio.pipeline.base
     if case.source == "codec":
-        image = to_signed(torch.from_numpy(scene.picture)[None])
+        image = to_signed(torch.from_numpy(renders([scene])))
         return to_uint8(base.decode(base.encode(image)))[0]
     asked = request(case, scene, seed, studio.steps, studio.scheduler, base.accepts_text)
     return studio.pipeline(asked).images[0]

@@ -46,9 +46,7 @@ def read(folder: Path, size: Size, classes: int = len(CLASSES)) -> list[Drawn]:
     try:
         lines = (folder / METADATA).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"There are no drawings by hand: {folder} has no {METADATA} that can be read."
-        ) from error
+        raise InputError(f"There are no drawings by hand in {folder}: it has no {METADATA}.") from error
     rows = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -77,7 +75,7 @@ def _read_row(line: str, folder: Path, size: Size, noise: int) -> Drawn:
 def _asked(row: dict[str, Any]) -> dict[str, str]:
     asked = {name: row[name] for name in WORDS if row.get(name) is not None}
     for name, word in asked.items():
-        if word not in WORDS[name]:
+        if not isinstance(word, str) or word not in WORDS[name]:
             raise InputError(f"{name} must be one of {', '.join(WORDS[name])}, not {word!r:.40}.")
     return asked
 

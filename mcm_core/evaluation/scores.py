@@ -109,7 +109,7 @@ def row(name: str, group: str, scores: Scores, reference: Reference, segmenter: 
     overlap, strokes = iou(scores.confusion.sum(0)), agreement(scores.strokes.sum(0))
     apart = mean_distance(reference.features)
     varied = mean_distance(scores.varied) / apart if scores.varied.size else float("nan")
-    saturation, sharpness = (scores.look.mean(0) / reference.look.mean(0)).tolist()
+    saturation, sharpness = map(_share, scores.look.mean(0).tolist(), reference.look.mean(0).tolist())
     return Row(
         name=name,
         group=group,
@@ -145,6 +145,10 @@ def load(file: Path) -> Scores | None:
 
 def _frechet(features: np.ndarray, reference: np.ndarray) -> float:
     return frechet_distance(features, reference) if len(reference) else math.nan
+
+
+def _share(value: float, whole: float) -> float:
+    return value / whole if whole else math.nan
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:

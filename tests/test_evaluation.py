@@ -385,7 +385,7 @@ class TestFreehand:
         drawn = freehand.read(freehand.shipped(), (256, 256))
         kinds = [(bool(each.labels.any()), bool(each.sketch.any())) for each in drawn]
         assert len(drawn) >= 40
-        assert min(kinds.count(kind) for kind in ((True, False), (False, True), (True, True))) >= 8
+        assert min(kinds.count(kind) for kind in ((True, False), (False, True), (True, True))) >= 6
         assert {int(id_) for each in drawn for id_ in np.unique(each.labels)} == {*range(len(CLASSES) + 1)}
         assert all(len(each.prompt.split()) <= 15 for each in drawn)
         assert sum(bool(each.asked) for each in drawn) > len(drawn) / 2

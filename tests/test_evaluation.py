@@ -824,7 +824,7 @@ class TestRun:
         page = cv2.imread(str(tmp_path / "freehand-1.jpg"))
         assert page.shape == (SIZE[0], 2 * (4 * SIZE[1] + 3 * 4) + 4 * 4, 3)
 
-    def test_another_drawing_is_painted_anew(
+    def test_a_drawing_that_changed_is_painted_anew_and_no_other(
         self, models: dict[str, str], tmp_path: Path, calls: list[object]
     ) -> None:
         hand = drawn_by_hand(tmp_path / "hand")
@@ -833,7 +833,7 @@ class TestRun:
         (hand / "2-sketch.png").write_bytes((hand / "1-labels.png").read_bytes())
         calls.clear()
         self.evaluate(models, tmp_path, *chosen)
-        assert len(calls) == 2
+        assert [request.prompt for request in calls] == ["my house"]  # type: ignore[attr-defined]
 
     def test_few_steps_stand_beside_many(
         self, models: dict[str, str], tmp_path: Path, calls: list[object]

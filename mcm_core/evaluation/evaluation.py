@@ -13,7 +13,7 @@ from mcm_core.landscapes.render import HELD_OUT
 from . import freehand, scores
 from .cases import CASES, CONTROL, PARTIAL, Case
 from .look import looks
-from .pictures import Studio, digest, facts, pictures, renders, variants
+from .pictures import Studio, digest, facts, fingerprint, pictures, renders, variants
 from .scenes import REFERENCE, Drawn, scenes, scenes_in_order
 from .scores import Reference, Scores
 from .segmenter import Segmenter
@@ -78,7 +78,8 @@ class Evaluation:
         """Of a case's pictures, which are made where they are not there yet."""
         drawn = self.scenes(case)
         studio = self.painter(case)
-        name = digest(facts(case, studio, drawn), self.segmenter.fingerprint, len(drawn), case.varied)
+        told = [fingerprint(scene) for scene in drawn]
+        name = digest(facts(case, studio), self.segmenter.fingerprint, told, case.varied)
         file = self.folder / "scores" / f"{name}.npz"
         kept = scores.load(file)
         if kept is None:

@@ -48,25 +48,20 @@ def digest(*facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def facts(case: Case, studio: Studio, scenes: Sequence[Drawn]) -> dict[str, object]:
-    """All that the case's pictures depend on but their number. Cases that differ in name alone share them.
-
-    A scene's seed follows from that of the first; drawings by hand follow from nothing.
-    """
-    first, told = scenes[0], ("name", "group", "share", "varied", "scenes", "live_steps")
-    known = scenes if case.scenes == "freehand" else scenes[:1]
+def facts(case: Case, studio: Studio) -> dict[str, object]:
+    """All that the case's pictures depend on but what is drawn. Cases that differ in name alone share them."""
+    told = ("name", "group", "share", "varied", "scenes", "live_steps")
     return {
         **{name: value for name, value in asdict(case).items() if name not in told},
         **studio.identity(),
-        "first prompt": first.prompt,
-        "scenes": hashlib.sha256(b"".join(map(_fingerprint, known))).hexdigest(),
     }
 
 
-def _fingerprint(scene: Drawn) -> bytes:
+def fingerprint(scene: Drawn) -> str:
+    """12 hex digits that stand for what is drawn and said, and for the render."""
     maps = [each.tobytes() for each in (scene.labels, scene.partial, scene.sketch)]
     render = scene.picture.tobytes() if isinstance(scene, HeldOut) else b""
-    return b"".join([*maps, render, scene.prompt.encode()])
+    return digest(hashlib.sha256(b"".join([*maps, render])).hexdigest(), scene.prompt, scene.noise)
 
 
 def pictures(case: Case, studio: Studio, scenes: Sequence[Drawn], count: int | None = None) -> np.ndarray:
@@ -90,14 +85,14 @@ def variants(case: Case, studio: Studio, scenes: Sequence[Drawn], drawings: int)
 def _kept(
     case: Case, studio: Studio, scenes: Sequence[Drawn], indices: Sequence[int], each: int
 ) -> Iterator[np.ndarray]:
-    made_by = facts(case, studio, scenes)
+    made_by = facts(case, studio)
     folder = studio.folder / digest(made_by)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "facts.json").write_text(json.dumps(made_by, indent=1), encoding="utf-8")
     jobs = [(index, variant) for index in indices for variant in range(each)]
     with only(case.only, studio.pipeline.modulator):  # type: ignore[arg-type]
         for index, variant in tqdm(jobs, case.name, unit="picture", leave=False):
-            file = folder / f"{index:05d}-{variant}.png"
+            file = folder / f"{index:05d}-{fingerprint(scenes[index])}-{variant}.png"
             picture = _opened(file)
             if picture is None:
                 picture = _made(case, studio, scenes[index], scenes[index].noise + variant * NEXT_NOISE)

@@ -49,7 +49,8 @@ def digest(*facts: object) -> str:
 
 
 def facts(case: Case, studio: Studio) -> dict[str, object]:
-    """All that the case's pictures depend on but what is drawn. Cases that differ in name alone share them."""
+    """All that the case's pictures depend on but what is drawn. Cases that differ in name alone share
+    them."""
     told = ("name", "group", "share", "varied", "scenes", "live_steps")
     return {
         **{name: value for name, value in asdict(case).items() if name not in told},

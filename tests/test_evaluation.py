@@ -15,17 +15,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
 from mcm_core.base import Base
-from mcm_core.drawing.canvas_value import to_canvas
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
-from mcm_core.evaluation import cases, run, scenes, scores, segmenter, table
+from mcm_core.drawing.palette import palette_picture
+from mcm_core.drawing.sketches import sketch_picture
+from mcm_core.evaluation import cases, freehand, orders, run, scenes, scores, segmenter, table
 from mcm_core.evaluation.cases import CASES, Case
 from mcm_core.evaluation.diversity import mean_distance
 from mcm_core.evaluation.frechet import frechet_distance, gaussian_distance
+from mcm_core.evaluation.look import looks, saturation, sharpness
 from mcm_core.evaluation.overlap import confusions, iou
-from mcm_core.evaluation.scenes import HELD_OUT, HeldOut
+from mcm_core.evaluation.scenes import HELD_OUT, Drawn, HeldOut
 from mcm_core.evaluation.segmenter import Network, Segmenter
 from mcm_core.evaluation.strokes import agreement, matches, outlines
 from mcm_core.landscapes import captions
@@ -42,6 +45,29 @@ from tests import tiny
 CLASS_ROWS = [{"name": each.name, "color": each.color} for each in CLASSES]
 WORDS = {name: list(words) for name, words in segmenter_training.ATTRIBUTES.items()}
 SIZE = (64, 64)
+BLOB = np.zeros(SIZE, np.uint8)
+BLOB[30:50, 10:40] = 10
+STROKES = np.zeros(SIZE, np.uint8)
+cv2.rectangle(STROKES, (12, 20), (50, 52), 255, 2)
+
+
+def drawn_by_hand(folder: Path) -> Path:
+    """Two drawings as `assets/freehand` holds them: water alone, and a house with its outline."""
+    folder.mkdir()
+    rows = [
+        {"text": "sunset lake", "labels": "1-labels.png", "time": "sunset"},
+        {"text": "my house", "labels": "2-labels.png", "sketch": "2-sketch.png"},
+    ]
+    house = np.where(BLOB, 11, 0).astype(np.uint8)
+    pictures = (
+        ("1-labels", palette_picture(BLOB, CLASSES)),
+        ("2-labels", palette_picture(house, CLASSES)),
+        ("2-sketch", sketch_picture(STROKES)),
+    )
+    for name, picture in pictures:
+        Image.fromarray(picture).save(folder / f"{name}.png")
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
 
 
 def new_network(seed: int = 0) -> Network:
@@ -211,6 +237,162 @@ class TestDiversity:
 
     def test_one_picture_has_none(self) -> None:
         assert math.isnan(mean_distance(np.zeros((3, 1, 4))))
+
+
+class TestLook:
+    def test_greys_have_no_saturation_and_a_pure_colour_has_all(self) -> None:
+        grey, red = np.full((8, 8, 3), 90, np.uint8), np.zeros((8, 8, 3), np.uint8)
+        red[..., 0] = 200
+        assert (saturation(grey), saturation(red)) == (0, 1)
+
+    def test_saturation_by_hand(self) -> None:
+        """HSV: 1 - min / max."""
+        assert saturation(np.full((4, 4, 3), (200, 100, 150), np.uint8)) == pytest.approx(0.5, abs=0.005)
+
+    def test_a_flat_picture_has_no_sharpness_and_a_step_counts_by_its_square(self) -> None:
+        picture = np.zeros((8, 8, 3), np.uint8)
+        assert sharpness(picture) == 0
+        picture[:, 4:] = 51  # a fifth of white, in one of seven steps across
+        assert sharpness(picture) == pytest.approx(0.2**2 / 7)
+
+    def test_a_blurred_picture_is_less_sharp(self, held_out: list[HeldOut]) -> None:
+        for scene in held_out:
+            assert sharpness(cv2.GaussianBlur(scene.picture, (0, 0), 1.0)) < 0.8 * sharpness(scene.picture)
+
+    def test_of_many_pictures(self, held_out: list[HeldOut]) -> None:
+        pictures = np.stack([scene.picture for scene in held_out])
+        wanted = [(saturation(one), sharpness(one)) for one in pictures]
+        assert looks(pictures).tolist() == pytest.approx(np.array(wanted))
+
+
+class TestOrders:
+    ASKED = {"time": "sunset", "season": "autumn", "style": "watercolor"}  # noqa: RUF012
+    THINGS = tuple(map(Thing, ("sky", "lake", "house", "mountains")))
+
+    def test_twelve_prompts_have_every_order_in_both_lengths(self) -> None:
+        found = {orders.kind(number)[:2] for number in range(12)}
+        assert found == {(order, length) for order in orders.ORDERS for length in orders.LENGTHS}
+
+    def test_256_prompts_are_spread_over_orders_lengths_and_styles(self) -> None:
+        kinds = [orders.kind(number) for number in range(256)]
+        for position, most_apart in ((0, 2), (1, 4), (2, 2)):
+            counts = [
+                [kind[position] for kind in kinds].count(value) for value in {k[position] for k in kinds}
+            ]
+            assert max(counts) - min(counts) <= most_apart
+        assert len(set(kinds)) == 72
+
+    @pytest.mark.parametrize("length", orders.LENGTHS)
+    @pytest.mark.parametrize("order", orders.ORDERS)
+    def test_a_prompt_is_of_the_order_and_the_length(self, order: tuple[str, ...], length: str) -> None:
+        text = orders.prompt(self.ASKED, self.THINGS, order, length, np.random.default_rng(0))
+        assert orders.said_in(text, self.ASKED) == order
+        assert (len(re.findall(r"\w+", text)) <= 8) == (length == "short")
+
+    def test_what_is_unsaid_or_said_twice_has_no_order(self) -> None:
+        assert orders.said_in("an autumn lake at sunset", self.ASKED) is None
+        assert orders.said_in("sunset, an autumn lake at sunset, watercolor", self.ASKED) is None
+        told = orders.said_in("watercolour of a lake in the evening glow, in october", self.ASKED)
+        assert told == ("style", "time", "season")
+
+    def test_the_scene_says_what_it_shows(self) -> None:
+        scene = scenes.in_order(scenes.WORDS + 1, SIZE)
+        order, _, style = orders.kind(1)
+        assert scene.asked["style"] == style
+        assert orders.said_in(scene.prompt, scene.asked) == order
+
+
+class TestFreehand:
+    """Two drawings in a folder: a map alone, and a map with a sketch."""
+
+    @pytest.fixture
+    @staticmethod
+    def folder(tmp_path: Path) -> Path:
+        return drawn_by_hand(tmp_path / "hand")
+
+    def rows(self, folder: Path) -> list[Drawn]:
+        return freehand.read(folder, SIZE)
+
+    def test_what_was_drawn_and_said(self, folder: Path) -> None:
+        blob, both = self.rows(folder)
+        assert np.array_equal(blob.labels, BLOB)
+        assert not blob.sketch.any()
+        assert (blob.prompt, blob.asked, blob.noise) == ("sunset lake", {"time": "sunset"}, 0)
+        assert np.array_equal(both.sketch > 0, STROKES > 0)
+        assert both.asked == {}
+
+    def test_another_size(self, folder: Path) -> None:
+        assert freehand.read(folder, (128, 128))[0].labels.shape == (128, 128)
+
+    def test_a_judge_of_fewer_classes_is_not_shown_others(self, folder: Path) -> None:
+        assert [drawing.prompt for drawing in freehand.read(folder, SIZE, classes=10)] == ["sunset lake"]
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            ("{", "no JSON"),
+            ('["a"]', "must read"),
+            ('{"labels": "1-labels.png"}', "must read"),
+            ('{"text": " ", "labels": "1-labels.png"}', "must read"),
+            ('{"text": "a lake"}', "neither a label map nor a sketch"),
+            ('{"text": "a lake", "labels": "9-labels.png"}', "no file 9-labels.png"),
+            ('{"text": "a lake", "labels": "../1-labels.png"}', "in this folder"),
+            ('{"text": "a lake", "sketch": "white.png"}', "white.png is empty"),
+            ('{"text": "a lake", "labels": "1-labels.png", "time": "noon"}', "time must be one of dawn"),
+            ('{"text": "a lake", "labels": "1-labels.png", "style": ["oil"]}', "style must be one of poster"),
+            ('{"text": "a lake", "labels": "metadata.jsonl"}', "could not be read"),
+        ],
+    )
+    def test_a_bad_row_is_told_in_one_line_with_its_place(self, folder: Path, row: str, said: str) -> None:
+        cv2.imwrite(str(folder / "white.png"), np.full(SIZE, 255, np.uint8))
+        with (folder / "metadata.jsonl").open("a") as file:
+            file.write(row + "\n")
+        with pytest.raises(InputError, match=rf"metadata\.jsonl line 3: .*{re.escape(said)}") as refused:
+            self.rows(folder)
+        assert "\n" not in str(refused.value)
+
+    def test_a_folder_without_drawings_is_refused(self, folder: Path) -> None:
+        (folder / "metadata.jsonl").write_text("\n")
+        with pytest.raises(InputError, match="no drawings"):
+            self.rows(folder)
+        with pytest.raises(InputError, match="no metadata"):
+            self.rows(folder / "nothing")
+
+    def test_only_what_is_painted_sketched_and_asked_for_counts(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A judge that sees grass wherever nothing is painted, and sunset everywhere."""
+        drawn, model, sunset = self.rows(folder), new_segmenter(), WORDS["time"].index("sunset")
+        reading = segmenter.Reading(
+            labels=np.stack([np.where(each.labels, each.labels, 8) for each in drawn]).astype(np.uint8),
+            features=np.zeros((2, 4), np.float32),
+            attributes={name: np.full(2, sunset if name == "time" else 0) for name in WORDS},
+        )
+        monkeypatch.setattr(model, "read", lambda _pictures: reading)
+        pictures = np.repeat(sketch_picture(STROKES)[None], 2, axis=0)
+        measured = scores.measure(pictures, [each.labels for each in drawn], drawn, model, pictures[:0, None])
+        assert measured.strokes[0].tolist() == [0, 0, 0, 0]
+        reference = scores.Reference(np.empty((0, 4)), looks(pictures))
+        row = scores.row("x", "freehand", measured, reference, model)
+        assert row.miou == 1
+        assert row.stroke_f1 > 0.95
+        assert row.attributes["time"] == row.attribute_accuracy == 1
+        assert math.isnan(row.attributes["season"])
+        assert math.isnan(row.frechet)
+
+    def test_the_shipped_set(self) -> None:
+        """Maps, sketches and both; every class; prompts of 1 to 15 words, most of which ask for something."""
+        drawn = freehand.read(freehand.shipped(), (256, 256))
+        kinds = [(bool(each.labels.any()), bool(each.sketch.any())) for each in drawn]
+        assert len(drawn) >= 40
+        assert min(kinds.count(kind) for kind in ((True, False), (False, True), (True, True))) >= 6
+        assert {int(id_) for each in drawn for id_ in np.unique(each.labels)} == {*range(len(CLASSES) + 1)}
+        assert all(len(each.prompt.split()) <= 15 for each in drawn)
+        assert sum(bool(each.asked) for each in drawn) > len(drawn) / 2
+        partial = [each for each in drawn if each.labels.any() and (each.labels > 0).mean() < 0.5]
+        assert len(partial) >= 8
+        files = list(freehand.shipped().iterdir())
+        assert sum(file.stat().st_size for file in files) < 400_000
 
 
 class TestScenes:
@@ -456,6 +638,8 @@ def one_row(name: str, **changes: object) -> scores.Row:
         stroke_recall=0.5,
         frechet=2.0,
         diversity=float("nan"),
+        saturation=0.9,
+        sharpness=1.25,
         attributes={"time": 0.8, "season": 0.6},
     )
     return replace(row, **changes)  # type: ignore[arg-type]
@@ -491,9 +675,8 @@ class TestTable:
     def test_markdown_has_a_line_a_row(self, tmp_path: Path) -> None:
         table.write(tmp_path, self.ROWS, {})
         text = (tmp_path / "table.md").read_text()
-        assert (
-            f"| {cases.MAP} | 4 | 0.700 | 0.500 | 0.500 / 0.500 | 2.00 | - | 0.700 | 0.800 | 0.600 |" in text
-        )
+        cells = "4 | 0.700 | 0.500 | 0.500 / 0.500 | 2.00 | - | 0.90 | 1.25 | 0.700 | 0.800 | 0.600"
+        assert f"| {cases.MAP} | {cells} |" in text
         assert "| stroke F1 with the sketch, share of the ceiling | 0.50 | at least 0.7 | NO |" in text
 
 
@@ -514,15 +697,17 @@ class TestScores:
         pictures = np.stack([scene.picture for scene in held_out])
         maps = [scene.labels for scene in held_out]
         measured = scores.measure(pictures, maps, held_out, model, pictures[:0, None])
-        row = scores.row("x", "control", measured, reading.features, model)
+        reference = scores.Reference(reading.features, 2 * looks(pictures))
+        row = scores.row("x", "control", measured, reference, model)
         assert row.miou == 1
         assert row.attribute_accuracy == 1
         assert row.frechet == pytest.approx(0, abs=1e-6)
         assert math.isnan(row.diversity)
+        assert (row.saturation, row.sharpness) == pytest.approx((0.5, 0.5))
 
     def test_kept_scores_come_back_and_damaged_ones_do_not(self, tmp_path: Path) -> None:
         random = np.random.default_rng(0)
-        made = scores.Scores(*(random.integers(0, 9, (2, 3)) for _ in range(5)))
+        made = scores.Scores(*(random.integers(0, 9, (2, 3)) for _ in range(6)))
         scores.save(made, tmp_path / "a.npz")
         kept = scores.load(tmp_path / "a.npz")
         assert kept is not None
@@ -627,16 +812,53 @@ class TestRun:
         page = cv2.imread(str(tmp_path / "styles.jpg"))
         assert page.shape[1] == 5 * SIZE[1] + 4 * 4  # map, sketch, poster, watercolor, pixel art
 
-    def test_drawings_by_hand_have_a_sheet(
-        self, models: dict[str, str], tmp_path: Path, held_out: list[HeldOut]
+    def test_drawings_by_hand_have_rows_and_a_sheet(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
     ) -> None:
-        drawing = to_canvas(Conditions({LABELS: held_out[0].labels}))
-        names = [each.name for each in CLASSES]
-        content = {"title": "One", "prompt": "a lake", "classes": names, "drawing": drawing}
-        (tmp_path / "hand").mkdir()
-        (tmp_path / "hand" / "one.json").write_text(json.dumps(content))
-        self.evaluate(models, tmp_path, "--cases", cases.REAL, "--drawings", str(tmp_path / "hand"))
-        assert cv2.imread(str(tmp_path / "freehand.jpg")).shape == (SIZE[0], 4 * SIZE[1] + 3 * 4, 3)
+        hand = drawn_by_hand(tmp_path / "hand")
+        told = self.evaluate(models, tmp_path, "--cases", "freehand", "--drawings", str(hand))
+        rows = {row["name"]: row for row in told["rows"]}  # type: ignore[attr-defined]
+        assert [*rows] == [cases.BASE, cases.FREEHAND_SET]  # there is no modulator of few steps
+        assert all(row["count"] == 2 and row["frechet"] is None for row in rows.values())
+        assert [len(request.conditions.maps) for request in calls] == [0, 0, 1, 2]  # type: ignore[attr-defined]
+        page = cv2.imread(str(tmp_path / "freehand-1.jpg"))
+        assert page.shape == (SIZE[0], 2 * (4 * SIZE[1] + 3 * 4) + 4 * 4, 3)
+
+    def test_a_drawing_that_changed_is_painted_anew_and_no_other(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
+    ) -> None:
+        hand = drawn_by_hand(tmp_path / "hand")
+        chosen = ("--cases", cases.FREEHAND_SET, "--drawings", str(hand))
+        self.evaluate(models, tmp_path, *chosen)
+        (hand / "2-sketch.png").write_bytes((hand / "1-labels.png").read_bytes())
+        calls.clear()
+        self.evaluate(models, tmp_path, *chosen)
+        assert [request.prompt for request in calls] == ["my house"]  # type: ignore[attr-defined]
+
+    def test_few_steps_stand_beside_many(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
+    ) -> None:
+        base = Base.from_pretrained(models["--base"])
+        live = {"steps": [1, 2], "guidance_scale": 3.0, "grid": 10}
+        tiny.build_modulator(base, classes=CLASS_ROWS, live=live).save_pretrained(tmp_path / "live")
+        told = self.evaluate(models, tmp_path, "--cases", "live", "--live", str(tmp_path / "live"))
+        names = [row["name"] for row in told["rows"]]  # type: ignore[attr-defined]
+        assert names == [case.name for case in cases.LIVE]
+        assert [(request.steps, request.guidance_scale) for request in calls] == [  # type: ignore[attr-defined]
+            *[(2, 3.0)] * 2,
+            *[(1, 1.0)] * 2,
+            *[(2, 1.0)] * 2,
+        ]
+        assert (tmp_path / "live-1.jpg").is_file()
+
+    def test_a_modulator_of_many_steps_is_not_live(self, models: dict[str, str], tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="needs many steps"):
+            self.evaluate(models, tmp_path, "--live", models["--modulator"])
+
+    def test_prompts_in_all_orders(self, models: dict[str, str], tmp_path: Path, calls: list[object]) -> None:
+        told = self.evaluate(models, tmp_path, "--cases", "words")
+        assert [(row["count"], row["frechet"]) for row in told["rows"]] == [(4, None)] * 3  # type: ignore[attr-defined]
+        assert len({request.prompt for request in calls}) == 4  # type: ignore[attr-defined]
 
     def test_a_modulator_of_other_classes_is_refused(self, models: dict[str, str], tmp_path: Path) -> None:
         other = tiny.build_modulator(Base.from_pretrained(models["--base"]))

@@ -15,12 +15,14 @@ from mcm_core.modulation import PLACEMENTS
 from mcm_core.modulator import Modulator, ModulatorOutput
 from mcm_core.request import DEFAULT_PLACEMENT, MAX_GUIDANCE, Placement, Request
 
-from .scenes import HeldOut
+from .scenes import Drawn
 
 PARTIAL = "partial labels"
 """An input: the label map with parts unpainted."""
 
 GUIDANCE = 3.0
+LIVE_STEPS = (1, 2)
+FREEHAND_SET = "as drawn"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Case:
         source: the renders themselves, the renders through the base's autoencoder, or generated pictures.
         inputs: what of the drawing is given; () is the base alone.
         style: a word of `captions.STYLES`.
+        scenes: held-out scenes, such with prompts in all orders (then in all styles), or drawings by hand.
+        live_steps: painted by the modulator of few steps, in so many.
         only: keep only nu (gamma = 1) or only gamma (nu = 0) of what the modulator says.
         strength, start, end, placement, guidance_scale: see `Request`.
         share: of the full count of scenes.
@@ -43,6 +47,8 @@ class Case:
     source: Literal["render", "codec", "model"] = "model"
     inputs: tuple[str, ...] = (LABELS, SKETCH)
     style: str = "poster"
+    scenes: Literal["held out", "in order", "freehand"] = "held out"
+    live_steps: int | None = None
     only: Literal["gamma", "nu"] | None = None
     strength: float = 1.0
     start: float = 0.0
@@ -101,17 +107,38 @@ ABLATIONS = (
 """Those that change nothing show the run's own setting among the others. They cost nothing: pictures are kept
 by what made them."""
 
-CASES: tuple[Case, ...] = (*CONTROL, *_styles(), *ABLATIONS)
+LIVE = (
+    Case(REAL, "live", source="render", inputs=()),
+    Case(BOTH, "live"),
+    *(Case(f"{BOTH}, live, steps: {steps}", "live", live_steps=steps) for steps in LIVE_STEPS),
+)
+
+FREEHAND = (
+    Case(BASE, "freehand", inputs=(), scenes="freehand"),
+    Case(FREEHAND_SET, "freehand", scenes="freehand"),
+    *(
+        Case(f"{FREEHAND_SET}, live, steps: {steps}", "freehand", scenes="freehand", live_steps=steps)
+        for steps in LIVE_STEPS
+    ),
+)
+
+WORDS = (
+    Case(REAL, "words", source="render", inputs=(), scenes="in order", share=2.0),
+    Case(BASE, "words", inputs=(), scenes="in order", share=2.0),
+    Case(BOTH, "words", scenes="in order", share=2.0),
+)
+
+CASES: tuple[Case, ...] = (*CONTROL, *_styles(), *LIVE, *FREEHAND, *WORDS, *ABLATIONS)
 
 
-def conditions(case: Case, scene: HeldOut) -> Conditions:
+def conditions(case: Case, scene: Drawn) -> Conditions:
     """What of the scene's drawing the case gives."""
     drawn = {LABELS: scene.labels, PARTIAL: scene.partial, SKETCH: scene.sketch}
     return Conditions({(LABELS if name == PARTIAL else name): drawn[name] for name in case.inputs})
 
 
 def request(
-    case: Case, scene: HeldOut, seed: int, steps: int | None, scheduler: str | None, accepts_text: bool
+    case: Case, scene: Drawn, seed: int, steps: int | None, scheduler: str | None, accepts_text: bool
 ) -> Request:
     """The request for one picture of a case."""
     return Request(
@@ -129,11 +156,23 @@ def request(
     )
 
 
-def possible(cases: Sequence[Case], modulator: Modulator) -> list[Case]:
-    """The cases whose drawings and guidance the modulator takes."""
-    known = {one.name for one in modulator.modalities}
+def possible(cases: Sequence[Case], modulator: Modulator, live: Modulator | None = None) -> list[Case]:
+    """The cases whose drawings, guidance and steps the modulator takes, or the one of few steps."""
+    return [
+        case
+        for case in cases
+        if (painter := modulator if case.live_steps is None else live) is not None and _takes(painter, case)
+    ]
+
+
+def _takes(modulator: Modulator, case: Case) -> bool:
     guidance = MAX_GUIDANCE if modulator.live is None else 1.0
-    return [c for c in cases if c.modalities() <= known and (c.guidance_scale or 1.0) <= guidance]
+    offered = (None,) if modulator.live is None else (None, *modulator.live.steps)
+    return (
+        case.modalities() <= {known.name for known in modulator.modalities}
+        and (case.guidance_scale or 1.0) <= guidance
+        and case.live_steps in offered
+    )
 
 
 @contextmanager

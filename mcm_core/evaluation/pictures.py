@@ -19,7 +19,7 @@ from mcm_core.record import Origin
 from mcm_core.request import Request
 
 from .cases import Case, only, request
-from .scenes import HeldOut
+from .scenes import Drawn, HeldOut
 from .segmenter import to_signed
 
 VARIANTS = 4  # pictures of one drawing from different noise, where the diversity is measured
@@ -48,43 +48,52 @@ def digest(*facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def facts(case: Case, studio: Studio, scenes: Sequence[HeldOut]) -> dict[str, object]:
-    """All that the case's pictures depend on but their number. Cases that differ in name alone share them."""
-    first = scenes[0]
-    drawn = [each.tobytes() for each in (first.picture, first.labels, first.partial, first.sketch)]
-    told = ("name", "group", "share", "varied")
+def facts(case: Case, studio: Studio) -> dict[str, object]:
+    """All that the case's pictures depend on but what is drawn. Cases that differ in name alone share
+    them."""
+    told = ("name", "group", "share", "varied", "scenes", "live_steps")
     return {
         **{name: value for name, value in asdict(case).items() if name not in told},
         **studio.identity(),
-        "first prompt": first.prompt,
-        "first scene": hashlib.sha256(b"".join(drawn)).hexdigest(),
     }
 
 
-def pictures(case: Case, studio: Studio, scenes: Sequence[HeldOut]) -> np.ndarray:
-    """One picture for each scene, (n, H, W, 3) uint8."""
+def fingerprint(scene: Drawn) -> str:
+    """12 hex digits that stand for what is drawn and said, and for the render."""
+    maps = [each.tobytes() for each in (scene.labels, scene.partial, scene.sketch)]
+    render = scene.picture.tobytes() if isinstance(scene, HeldOut) else b""
+    return digest(hashlib.sha256(b"".join([*maps, render])).hexdigest(), scene.prompt, scene.noise)
+
+
+def pictures(case: Case, studio: Studio, scenes: Sequence[Drawn], count: int | None = None) -> np.ndarray:
+    """One picture for each of the first scenes, by default for all: (n, H, W, 3) uint8."""
     if case.source == "render":
-        return np.stack([scene.picture for scene in scenes])
-    return np.stack([*_kept(case, studio, scenes, range(len(scenes)), 1)])
+        return renders(scenes[:count])
+    return np.stack([*_kept(case, studio, scenes, range(len(scenes[:count])), 1)])
 
 
-def variants(case: Case, studio: Studio, scenes: Sequence[HeldOut], drawings: int) -> np.ndarray:
+def renders(scenes: Sequence[Drawn]) -> np.ndarray:
+    """The renders of scenes that have them, (n, H, W, 3) uint8."""
+    return np.stack([scene.picture for scene in scenes if isinstance(scene, HeldOut)])
+
+
+def variants(case: Case, studio: Studio, scenes: Sequence[Drawn], drawings: int) -> np.ndarray:
     """Several pictures for each of the first drawings: (drawings, VARIANTS, H, W, 3) uint8."""
     made = np.stack([*_kept(case, studio, scenes, range(drawings), VARIANTS)])
     return made.reshape(drawings, VARIANTS, *made.shape[1:])
 
 
 def _kept(
-    case: Case, studio: Studio, scenes: Sequence[HeldOut], indices: Sequence[int], each: int
+    case: Case, studio: Studio, scenes: Sequence[Drawn], indices: Sequence[int], each: int
 ) -> Iterator[np.ndarray]:
-    made_by = facts(case, studio, scenes)
+    made_by = facts(case, studio)
     folder = studio.folder / digest(made_by)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "facts.json").write_text(json.dumps(made_by, indent=1), encoding="utf-8")
     jobs = [(index, variant) for index in indices for variant in range(each)]
     with only(case.only, studio.pipeline.modulator):  # type: ignore[arg-type]
         for index, variant in tqdm(jobs, case.name, unit="picture", leave=False):
-            file = folder / f"{index:05d}-{variant}.png"
+            file = folder / f"{index:05d}-{fingerprint(scenes[index])}-{variant}.png"
             picture = _opened(file)
             if picture is None:
                 picture = _made(case, studio, scenes[index], scenes[index].noise + variant * NEXT_NOISE)
@@ -92,10 +101,10 @@ def _kept(
             yield picture
 
 
-def _made(case: Case, studio: Studio, scene: HeldOut, seed: int) -> np.ndarray:
+def _made(case: Case, studio: Studio, scene: Drawn, seed: int) -> np.ndarray:
     base = studio.pipeline.base
     if case.source == "codec":
-        image = to_signed(torch.from_numpy(scene.picture)[None])
+        image = to_signed(torch.from_numpy(renders([scene])))
         return to_uint8(base.decode(base.encode(image)))[0]
     asked = request(case, scene, seed, studio.steps, studio.scheduler, base.accepts_text)
     return studio.pipeline(asked).images[0]

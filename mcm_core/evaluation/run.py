@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,88 +20,29 @@ from tqdm import tqdm
 from mcm_core.drawing.conditions import InputError, LabelClass
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.landscapes.render import HELD_OUT
-from mcm_core.models import SEGMENTER, add_options, open_models, shipped
+from mcm_core.models import SEGMENTER, add_options, open_models, shipped, shipped_live
+from mcm_core.modulator import Modulator
+from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import DEFAULT_PLACEMENT
 
-from . import scores, sheets, table
-from .cases import BASE, BOTH, CASES, GUIDANCE, PARTIAL, Case, possible
-from .pictures import Studio, digest, facts, pictures, variants
-from .scenes import REFERENCE, HeldOut, scenes
-from .scores import Row, Scores
+from . import freehand, scores, sheets, table
+from .cases import BASE, BOTH, CASES, CONTROL, GUIDANCE, Case, possible
+from .evaluation import Evaluation
+from .pictures import Studio, pictures
+from .scores import Reference, Row, Scores
 from .segmenter import Segmenter, load
 
 COUNT, QUICK_COUNT = 128, 32
 SHEET = 64  # drawings on the contact sheets
 STYLE_SHEET = 8
-REFERENCE_RATIO = 4  # reference renders for each picture
-
-
-@dataclass
-class Evaluation:
-    """One run: its models, and the scenes and reference features of each style, made when first needed."""
-
-    studio: Studio
-    segmenter: Segmenter
-    folder: Path
-    count: int
-    _scenes: dict[str, list[HeldOut]] = field(default_factory=dict)
-    _features: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def scenes(self, case: Case) -> list[HeldOut]:
-        most = max(each.count(self.count) for each in CASES if each.style == case.style)
-        if case.style not in self._scenes:
-            self._scenes[case.style] = self._render(most, case.style, HELD_OUT)
-        return self._scenes[case.style][: case.count(self.count)]
-
-    def reference(self, style: str) -> np.ndarray:
-        """Features (m, F) of renders in a style, of scenes that no case draws."""
-        if style not in self._features:
-            share = max(each.share for each in CASES if each.style == style)
-            count = max(2, round(REFERENCE_RATIO * self.count * share))
-            size = self.studio.pipeline.base.default_size
-            file = (
-                self.folder
-                / "scores"
-                / f"reference-{digest(self.segmenter.fingerprint, style, count, size)}.npz"
-            )
-            kept = _kept_features(file)
-            self._features[style] = self._render_features(style, count, file) if kept is None else kept
-        return self._features[style]
-
-    def scores(self, case: Case) -> Scores:
-        """Of a case's pictures, which are made where they are not there yet."""
-        drawn = self.scenes(case)
-        name = digest(facts(case, self.studio, drawn), self.segmenter.fingerprint, len(drawn), case.varied)
-        file = self.folder / "scores" / f"{name}.npz"
-        kept = scores.load(file)
-        if kept is None:
-            made = pictures(case, self.studio, drawn)
-            more = max(2, len(drawn) // 10) if case.varied else 0
-            varied = variants(case, self.studio, drawn, more) if more else made[:0, None]
-            maps = [scene.partial if PARTIAL in case.inputs else scene.labels for scene in drawn]
-            kept = scores.measure(made, maps, drawn, self.segmenter, varied)
-            scores.save(kept, file)
-        return kept
-
-    def _render(self, count: int, style: str, first: int) -> list[HeldOut]:
-        """Scenes with no class that the judge does not know."""
-        size, classes = self.studio.pipeline.base.default_size, len(self.segmenter.classes)
-        return scenes(count, style, size, first, classes)
-
-    def _render_features(self, style: str, count: int, file: Path) -> np.ndarray:
-        renders = self._render(count, style, REFERENCE)
-        features = self.segmenter.read(np.stack([each.picture for each in renders])).features
-        with file.open("wb") as stream:
-            np.savez_compressed(stream, features=features)
-        return features
 
 
 def rows(evaluation: Evaluation, cases: Sequence[Case], settings: dict[str, Any]) -> list[Row]:
     """The table's rows; its files are written anew after each case, to tell how it goes."""
     told: list[Row] = []
-    measured: dict[str, list[tuple[Scores, np.ndarray]]] = {}
+    measured: dict[str, list[tuple[Scores, Reference]]] = {}
     for case in tqdm(cases, "cases", unit="case"):
-        scored, reference = evaluation.scores(case), evaluation.reference(case.style)
+        scored, reference = evaluation.scores(case), evaluation.reference(case)
         told.append(scores.row(case.name, case.group, scored, reference, evaluation.segmenter))
         if case.group == "styles":
             measured.setdefault(case.name.split(": ")[1], []).append((scored, reference))
@@ -109,14 +50,14 @@ def rows(evaluation: Evaluation, cases: Sequence[Case], settings: dict[str, Any]
     return [*told, *_all_styles(measured, evaluation.segmenter)]
 
 
-def _all_styles(measured: dict[str, list[tuple[Scores, np.ndarray]]], segmenter: Segmenter) -> list[Row]:
+def _all_styles(measured: dict[str, list[tuple[Scores, Reference]]], segmenter: Segmenter) -> list[Row]:
     """One row for each kind of picture, over all its styles together."""
     return [
         scores.row(
             f"all styles: {kind}",
             "styles",
             Scores.joined([each for each, _ in parts]),
-            np.concatenate([reference for _, reference in parts]),
+            Reference.joined([reference for _, reference in parts]),
             segmenter,
         )
         for kind, parts in measured.items()
@@ -124,30 +65,35 @@ def _all_styles(measured: dict[str, list[tuple[Scores, np.ndarray]]], segmenter:
     ]
 
 
-def write_sheets(
-    evaluation: Evaluation, cases: Sequence[Case], drawings: Path | None, guidance: float
-) -> None:
-    """The sheets whose cases were asked for; their pictures are there already, save for freehand drawings."""
-    studio, classes = evaluation.studio, evaluation.segmenter.classes
+def write_sheets(evaluation: Evaluation, cases: Sequence[Case]) -> None:
+    """The sheets whose cases were asked for; their pictures are there already."""
     by_name = {(case.group, case.name): case for case in cases}
-    wanted = [by_name.get(("control", name)) for name in (BASE, BOTH)]
-    both = wanted[1]
-    if all(wanted) and both is not None:
-        drawn = evaluation.scenes(both)[:SHEET]
-        columns = [pictures(case, studio, drawn) for case in wanted if case is not None]
-        for number, page in enumerate(sheets.control_pages(drawn, columns, classes), start=1):
-            sheets.save(page, evaluation.folder / f"control-{number}.jpg")
+    both = by_name.get(("control", BOTH))
+    control = [CONTROL[0], by_name.get(("control", BASE)), both]
+    _write_pages(evaluation, "control", [case for case in control if case], least=3)
+    for group, least in (("live", 3), ("freehand", 2)):
+        _write_pages(evaluation, group, [case for case in cases if case.group == group], least)
     styled = [case for (group, name), case in by_name.items() if group == "styles" and name.endswith(BOTH)]
     if styled and both is not None:
         drawn = evaluation.scenes(both)
         shown = min(STYLE_SHEET, *(len(evaluation.scenes(case)) for case in styled))
-        each = [pictures(case, studio, evaluation.scenes(case)[:shown]) for case in (both, *styled)]
-        sheets.save(sheets.styles_page(drawn[:shown], each, classes), evaluation.folder / "styles.jpg")
-    if drawings is not None:
-        page = sheets.freehand_page(
-            sheets.read_drawings(drawings, classes), studio.pipeline, studio.steps, studio.scheduler, guidance
-        )
-        sheets.save(page, evaluation.folder / "freehand.jpg")
+        each = [_pictures(evaluation, case, shown) for case in (both, *styled)]
+        page = sheets.styles_page(drawn[:shown], each, evaluation.segmenter.classes)
+        sheets.save(page, evaluation.folder / "styles.jpg")
+
+
+def _write_pages(evaluation: Evaluation, name: str, cases: Sequence[Case], least: int) -> None:
+    """Drawings, and beside each its picture of each case, if there are enough cases to compare."""
+    if len(cases) < least:
+        return
+    drawn = evaluation.scenes(cases[-1])[:SHEET]
+    columns = [_pictures(evaluation, case, len(drawn)) for case in cases]
+    for number, page in enumerate(sheets.pages(drawn, columns, evaluation.segmenter.classes), start=1):
+        sheets.save(page, evaluation.folder / f"{name}-{number}.jpg")
+
+
+def _pictures(evaluation: Evaluation, case: Case, count: int) -> np.ndarray:
+    return pictures(case, evaluation.painter(case), evaluation.scenes(case), count)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -166,7 +112,19 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--guidance-scale", type=float, help=f"default: {GUIDANCE:g}, or the modulator's own")
     one.add_argument("--cases", nargs="+", metavar="NAME", help="groups or names of cases (default: all)")
     one.add_argument("--quick", action="store_true", help="few scenes, and the control cases alone")
-    one.add_argument("--drawings", type=Path, metavar="DIR", help="drawings by hand for a sheet of their own")
+    one.add_argument(
+        "--drawings",
+        type=Path,
+        metavar="DIR",
+        default=freehand.shipped(),
+        help="drawings by hand: PNGs with metadata.jsonl, see assets/freehand (the default)",
+    )
+    one.add_argument(
+        "--live",
+        metavar="DIR",
+        help="a modulator of few steps to set beside the other (default: the shipped one, beside the shipped "
+        "modulator)",
+    )
     one.add_argument("--list", action="store_true", help="print the cases and do nothing")
     add_options(one)
     return one
@@ -188,13 +146,14 @@ def main(argv: Sequence[str]) -> int:
     if guidance is None:
         guidance = GUIDANCE if modulator.live is None else 1.0
     cases = guided(cases, guidance)
-    able = possible(cases, modulator)
+    live = evaluation.live.pipeline.modulator if evaluation.live is not None else None
+    able = possible(cases, modulator, live)
     for case in cases:
         if case not in able:
-            print(f"note: {case.name} is left out, as the modulator takes none of that", file=sys.stderr)
+            print(f"note: {case.name} is left out, as no modulator here takes that", file=sys.stderr)
     settings = _settings(evaluation, guidance)
     told = rows(evaluation, able, settings)
-    write_sheets(evaluation, able, options.drawings, guidance)
+    write_sheets(evaluation, able)
     print(table.markdown(told, settings))
     return 0
 
@@ -213,8 +172,13 @@ def chosen(names: Sequence[str] | None) -> list[Case]:
 
 
 def guided(cases: Sequence[Case], guidance: float) -> list[Case]:
-    """The cases with `guidance` for those that do not say their own."""
-    return [replace(case, guidance_scale=guidance) if case.guidance_scale is None else case for case in cases]
+    """The cases with `guidance` for those that do not say their own; few steps have theirs within."""
+    return [
+        replace(case, guidance_scale=1.0 if case.live_steps else guidance)
+        if case.guidance_scale is None
+        else case
+        for case in cases
+    ]
 
 
 def _opened(options: argparse.Namespace) -> Evaluation:
@@ -232,7 +196,21 @@ def _opened(options: argparse.Namespace) -> Evaluation:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "scores").mkdir(exist_ok=True)
     studio = Studio(pipeline, options.out / "pictures", options.steps, options.scheduler)
-    return Evaluation(studio, segmenter, options.out, count)
+    live = _live(options, pipeline, options.out / "pictures")
+    return Evaluation(studio, segmenter, options.out, count, options.drawings, live)
+
+
+def _live(options: argparse.Namespace, pipeline: MCMPipeline, folder: Path) -> Studio | None:
+    """What paints in few steps on the same base."""
+    own = options.base or options.modulator
+    source = options.live or (None if own else shipped_live())
+    if source is None:
+        return None
+    modulator = Modulator.from_pretrained(source)
+    if modulator.live is None:
+        raise InputError(f"{source} needs many steps: --live wants a modulator of few, see `distil`.")
+    _check_classes("modulator of few steps", modulator.classes)
+    return Studio(MCMPipeline(pipeline.base, modulator), folder)
 
 
 def _check_classes(what: str, classes: Sequence[LabelClass]) -> None:
@@ -247,20 +225,15 @@ def _settings(evaluation: Evaluation, guidance: float) -> dict[str, Any]:
     pipeline, judge = evaluation.studio.pipeline, evaluation.segmenter
     assert pipeline.modulator is not None
     made = evaluation.studio.identity()
+    live = evaluation.live
+    few = {} if live is None else {"modulator of few steps": live.identity()["modulator"]}
     return {
         "held-out scenes": f"{evaluation.count}, seeds from {HELD_OUT} on",
         **{name.replace("_", " "): value for name, value in made.items()},
+        **few,
         "guidance scale": guidance,
         "placement": DEFAULT_PLACEMENT,
         "parameters of the base": pipeline.base.parameter_count,
         "parameters of the modulator": pipeline.modulator.num_parameters(),
         "segmenter": f"{judge.network.num_parameters()} parameters, {judge.fingerprint}",
     }
-
-
-def _kept_features(file: Path) -> np.ndarray | None:
-    try:
-        with np.load(file, allow_pickle=False) as kept:
-            return kept["features"]
-    except (OSError, ValueError, KeyError, EOFError):
-        return None

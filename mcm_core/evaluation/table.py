@@ -17,19 +17,25 @@ from .strokes import TOLERANCE
 TITLES = {
     "control": "Control, quality, diversity and words",
     "styles": "Styles",
+    "live": "Few steps beside many, the same drawings",
+    "freehand": "Drawings by hand, which no renderer made",
+    "words": "Words: prompts that say time, season and style in all orders, short and long, in all styles",
     "ablations": "Ablations: map and sketch, with one thing changed",
 }
 NOTES = f"""
 - **mIoU**: the segmenter labels the picture; intersection over union with the drawn map, over the classes
   that were drawn. Without a map among the inputs, with the scene's own. Of a partial map only the painted
-  part counts.
+  part counts. Drawings by hand without a map do not count, nor do those without a sketch for the strokes.
 - **stroke F1**: the picture's outlines (Canny on colour, fixed thresholds) against the freehand sketch of
   the scene, within {TOLERANCE:g} pixels, with precision / recall.
 - **Frechet**: the Frechet distance in the segmenter's features to renders of other scenes in the same
   style. It falls with the number of pictures: compare rows of one section.
 - **diversity**: mean distance in these features of two pictures of one drawing from different noise, as a
   share of the distance of two renders of different scenes.
-- **words**: how often the segmenter finds the asked-for time of day, season and style; their mean.
+- **saturation**, **sharpness**: mean HSV saturation and mean gradient energy, as a share of those of the real
+  renders of the same scenes; of drawings by hand, of the renders of the control group.
+- **words**: how often the segmenter finds the asked-for time of day, season and style; their mean. Of
+  drawings by hand only what the prompt asks for.
 - The real renders are the ceiling that this segmenter and this outline detector allow, the base alone is
   the floor.
 """
@@ -107,7 +113,8 @@ def markdown(rows: Sequence[Row], settings: Mapping[str, Any]) -> str:
 
 def _rows_table(rows: Sequence[Row]) -> str:
     words = [*rows[0].attributes]
-    head = ["", "n", "mIoU", "stroke F1", "P / R", "Frechet", "diversity", "words", *words]
+    head = ["", "n", "mIoU", "stroke F1", "P / R", "Frechet", "diversity"]
+    head += ["saturation", "sharpness", "words", *words]
     lines = [
         [
             row.name,
@@ -117,6 +124,8 @@ def _rows_table(rows: Sequence[Row]) -> str:
             f"{_number(row.stroke_precision)} / {_number(row.stroke_recall)}",
             _number(row.frechet, 2),
             _number(row.diversity),
+            _number(row.saturation, 2),
+            _number(row.sharpness, 2),
             _number(row.attribute_accuracy),
             *(_number(row.attributes[word]) for word in words),
         ]

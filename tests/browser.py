@@ -85,7 +85,8 @@ class Tab:
         self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
 
     def leave(self) -> None:
-        """From now on it is nobody's: what it still asked for is given up, as when it is closed."""
+        """From now on it is nobody's. What it still asked for is given up, and what it says to that counts
+        for nobody."""
         for page in self.context.pages:
             if page is not self.page:
                 page.close()

@@ -61,10 +61,10 @@ def open_page(chromium: Browser, tab: Tab) -> Iterator[Callable[..., Page]]:
         return tabs[-1].page
 
     yield open_one
+    said = [text for used in tabs for text in used.said]
     for used in tabs:
         if used is tab:
             used.leave()
         else:
             used.context.close()
-    said = [text for used in tabs for text in used.said]
     assert not said, said

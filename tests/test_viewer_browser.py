@@ -229,34 +229,33 @@ def test_any_two_pictures_of_the_visit_are_compared(painted: Painted) -> None:
     assert strips["A"].nth(2).get_attribute("aria-pressed") == "true"
 
 
+@pytest.mark.parametrize(("over", "count"), [("Strength", 5), ("Seed", 4), ("Until", 5)])
 def test_a_row_varies_one_thing_and_each_picture_can_be_restored(
-    painted: Painted, models: Models, tmp_path: Path
+    painted: Painted, models: Models, tmp_path: Path, over: str, count: int
 ) -> None:
     visitor, request = painted
+    visitor.tab("Row")
+    named(visitor, over).click()
+    before = visitor.turn()
+    named(visitor, "Paint the row").click()
+    wait_until(visitor.page, lambda: visitor.turn() > before and visitor.state() == "done")
     cells = visitor.in_viewer(".row button.cell")
-    for over, count in (("Strength", 5), ("Until", 5), ("Seed", 4)):
+    assert cells.count() == count
+    file = visitor.file(cells.nth(1).locator("img").get_attribute("src") or "")
+    made = request_of(file, tmp_path)
+    changed = {
+        "Strength": {"strength": dict.fromkeys(request.strength, 0.25)},
+        "Seed": {"seeds": (request.seeds[0] + 1,)},
+        "Until": {"end": 0.4},
+    }[over]
+    assert replace(made, previews=True) == replace(request, **changed)
+    np.testing.assert_array_equal(pixels(file), bare(models, made))
+    cells.nth(1).click()
+    wait_until(visitor.page, lambda: "from the gallery" in visitor.in_viewer(".status").inner_text())
+    assert visitor.file(visitor.shown_picture() or "") == file
+    if over != "Seed":
         visitor.tab("Row")
-        named(visitor, over).click()
-        before = visitor.turn()
-        named(visitor, "Paint the row").click()
-        wait_until(visitor.page, lambda before=before: visitor.turn() > before and visitor.state() == "done")
-        assert cells.count() == count, over
-        file = visitor.file(cells.nth(1).locator("img").get_attribute("src") or "")
-        made = request_of(file, tmp_path)
-        changed: dict[str, Any] = {
-            "Strength": {"strength": dict.fromkeys(request.strength, 0.25)},
-            "Seed": {"seeds": (request.seeds[0] + 1,)},
-            "Until": {"end": 0.4},
-        }[over]
-        assert replace(made, previews=True) == replace(request, **changed)
-        np.testing.assert_array_equal(pixels(file), bare(models, made))
-        cells.nth(1).click()
-        wait_until(visitor.page, lambda file=file: visitor.file(visitor.shown_picture() or "") == file)
-        assert "from the gallery" in visitor.in_viewer(".status").inner_text()
-        if over != "Seed":
-            visitor.tab("Row")
-            assert cells.count() == count  # the row stays, to try another
-        request = replace(request, **changed)
+        assert cells.count() == count  # the row stays, to try another
 
 
 def test_a_row_stops_and_keeps_what_it_has(painted: Painted, pipeline: Paced) -> None:
@@ -296,6 +295,7 @@ def test_a_larger_copy_is_saved_and_what_is_shown_stays(
     finished: Painted, tmp_path: Path, times: int
 ) -> None:
     visitor, _ = finished
+    visitor.tab("Result")
     shown = visitor.shown_picture()
     visitor.in_viewer("summary").click()
     with visitor.page.expect_download() as download:

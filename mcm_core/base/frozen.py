@@ -86,10 +86,11 @@ class Base:
         self.latent_channels, self.downscale = self.identity.latent_channels, self.identity.downscale
         self.latent_scaling, self.latent_shift = self.identity.latent_scaling, self.identity.latent_shift
         self.num_train_timesteps = self.identity.num_train_timesteps
+        move: Any = nn.Module.to  # torch's own, whose stubs know no memory_format
         for network in self.networks():
-            nn.Module.to(network.requires_grad_(False).eval(), device=device, dtype=dtype)
+            move(network.requires_grad_(False).eval(), device=device, dtype=dtype)
             if device.type != "mps":  # where it was never tried; elsewhere convolutions are quicker so
-                nn.Module.to(network, memory_format=torch.channels_last)
+                move(network, memory_format=torch.channels_last)
         if self.vae is not None and dtype == torch.float16 and self.vae.config.get("force_upcast", False):
             nn.Module.to(self.vae, dtype=torch.float32)
         if preview_decoder is not None:

@@ -280,6 +280,7 @@ def publish(job: Job, training: Training[Modulator], frozen: Frozen, objective: 
     told = _held_out(job, training, frozen, objective) if job.held_out else {}
     facts = _facts(job, training.progress, *(tuple(told.values()) or (None, None)))
     modulator = copy.deepcopy(training.average).half() if job.options.half else training.average
+    modulator.register_to_config(_name_or_path=job.out.name)  # else it would name the folder it began from
 
     def write(folder: Path) -> None:
         modulator.save_pretrained(folder)

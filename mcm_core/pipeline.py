@@ -21,6 +21,7 @@ from torch import Tensor
 from mcm_core import trajectory
 from mcm_core.base import Base, Embeddings
 from mcm_core.control import NotFiniteError, prepare, undrawn
+from mcm_core.devices import choose_layout
 from mcm_core.modulator import Modulator
 from mcm_core.request import Request, Resolved
 from mcm_core.trajectory import Setting, Trajectory
@@ -93,7 +94,7 @@ class MCMPipeline:
         self.notes = base.check(modulator) if modulator is not None else ()
         self.modulator = modulator
         if modulator is not None:
-            modulator.to(base.device, memory_format=torch.channels_last)
+            modulator.to(base.device, memory_format=choose_layout(base.device))
 
     def __call__(self, request: Request) -> Result:
         """The pictures of a request: `stream` run to its end."""

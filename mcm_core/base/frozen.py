@@ -23,7 +23,7 @@ from mcm_core.base.identity import identify
 from mcm_core.base.long_prompts import LongPrompts
 from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, recommended
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
-from mcm_core.devices import choose_device, choose_dtype
+from mcm_core.devices import choose_device, choose_dtype, choose_layout
 from mcm_core.emphasis import parts
 from mcm_core.schedule import Moment, moment
 from mcm_core.sums import digest
@@ -89,8 +89,7 @@ class Base:
         move: Any = nn.Module.to  # torch's own, whose stubs know no memory_format
         for network in self.networks():
             move(network.requires_grad_(False).eval(), device=device, dtype=dtype)
-            if device.type != "mps":  # where it was never tried; elsewhere convolutions are quicker so
-                move(network, memory_format=torch.channels_last)
+            move(network, memory_format=choose_layout(device))
         if self.vae is not None and dtype == torch.float16 and self.vae.config.get("force_upcast", False):
             nn.Module.to(self.vae, dtype=torch.float32)
         if preview_decoder is not None:

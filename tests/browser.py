@@ -37,6 +37,18 @@ IS_OPEN = """() => {
 LIGHT = "/robots.txt"
 """What any Gradio server answers at once."""
 
+FORGET = """async () => {
+    localStorage.clear();
+    sessionStorage.clear();
+    for (const { name } of await indexedDB.databases()) {
+        await new Promise((done, failed) => {
+            const asked = indexedDB.deleteDatabase(name);
+            asked.onsuccess = done;
+            asked.onerror = failed;
+        });
+    }
+}"""
+
 Point = tuple[int, int]
 
 
@@ -82,7 +94,7 @@ class Tab:
     def empty(self, server: str) -> None:
         """Nothing is left of an earlier visit to the server but what the browser cached of its files."""
         self.page.goto(server + LIGHT)
-        self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        self.page.evaluate(FORGET)
 
     def leave(self) -> None:
         """From now on it is nobody's. What it still asked for is given up, and what it says to that counts

@@ -34,7 +34,7 @@ from mcm_core.live import Live
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"block_out_channels": (32, 32, 64, 128), "layers_per_block": 2, "attention_levels": (2,)},
-    "mini": {"block_out_channels": (32, 48, 64), "layers_per_block": 1, "attention_levels": (1,)},
+    "mini": {"block_out_channels": (48, 64, 128), "layers_per_block": 1, "attention_levels": (1,)},
     "nano": {
         "block_out_channels": (16, 32, 48),
         "layers_per_block": 1,
@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "condition_channels": 8,
     },
 }
-"""Sizes. With 12 classes and a sketch on 4 latent channels: 3.9M, 1.0M and 0.5M parameters."""
+"""Sizes. With 12 classes and a sketch on 4 latent channels: 4.0M, 2.9M and 0.5M parameters."""
 
 SMALLEST_SCALE = 0.05
 """Below this alpha 1 / alpha would show the base's errors alone; Stable Diffusion ends at 0.068."""

@@ -43,7 +43,7 @@ from mcm_core.pipeline import MCMPipeline
 from tests import tiny
 
 CLASS_ROWS = [{"name": each.name, "color": each.color} for each in CLASSES]
-WORDS = {name: list(words) for name, words in segmenter_training.ATTRIBUTES.items()}
+WORDS = {name: list(words) for name, words in captions.ATTRIBUTES.items()}
 SIZE = (64, 64)
 BLOB = np.zeros(SIZE, np.uint8)
 BLOB[30:50, 10:40] = 10

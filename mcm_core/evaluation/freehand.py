@@ -21,14 +21,13 @@ from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, Size, resize
 from mcm_core.drawing.label_pictures import read_labels
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.drawing.sketches import read_sketch
-from mcm_core.landscapes.captions import SEASONS, STYLES, TIMES
+from mcm_core.landscapes.captions import ATTRIBUTES
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.models import assets
 
 from .scenes import Drawn
 
 METADATA = "metadata.jsonl"
-WORDS = {"time": TIMES, "season": SEASONS, "style": STYLES}
 
 
 def shipped() -> Path:
@@ -73,10 +72,10 @@ def _read_row(line: str, folder: Path, size: Size, noise: int) -> Drawn:
 
 
 def _asked(row: dict[str, Any]) -> dict[str, str]:
-    asked = {name: row[name] for name in WORDS if row.get(name) is not None}
+    asked = {name: row[name] for name in ATTRIBUTES if row.get(name) is not None}
     for name, word in asked.items():
-        if not isinstance(word, str) or word not in WORDS[name]:
-            raise InputError(f"{name} must be one of {', '.join(WORDS[name])}, not {word!r:.40}.")
+        if not isinstance(word, str) or word not in ATTRIBUTES[name]:
+            raise InputError(f"{name} must be one of {', '.join(ATTRIBUTES[name])}, not {word!r:.40}.")
     return asked
 
 

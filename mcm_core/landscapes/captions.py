@@ -7,7 +7,7 @@ contradict the picture. About a quarter of the facts stays unsaid, so that short
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from .truth import ABOVE, WATERS, adjectives, different, fitting, kinds_of
 from .words import COUNTS, NAMELESS, SEASONS, STYLES, THINGS, TIMES, TRAITS, Words
 
 __all__ = [
+    "ATTRIBUTES",
     "SEASONS",
     "STYLES",
     "THINGS",
@@ -27,6 +28,13 @@ __all__ = [
     "vocabulary",
     "vocabulary_groups",
 ]
+
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "time": tuple(TIMES),
+    "season": tuple(SEASONS),
+    "style": tuple(STYLES),
+}
+"""What a judge can read from a picture; the names are those of the columns of metadata.jsonl."""
 
 Rng = np.random.Generator
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,13 @@ from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import InputError
 from mcm_core.evaluation.overlap import confusions, iou
 from mcm_core.evaluation.segmenter import Network, Seen, Segmenter, load, to_signed
-from mcm_core.landscapes.captions import SEASONS, STYLES, TIMES
+from mcm_core.landscapes.captions import ATTRIBUTES
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.sums import write_sums
 from mcm_core.training import fit
 from mcm_core.training.precision import AUTO, autocast
 
 from .damage import damaged
-
-ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
-    "time": tuple(TIMES),
-    "season": tuple(SEASONS),
-    "style": tuple(STYLES),
-}
-"""The words of each attribute; the names are those of the columns of metadata.jsonl."""
 
 RARITY = (
     0.4  # a class counts by its frequency to the power of minus this: a boat is few pixels, but a whole thing

@@ -187,6 +187,9 @@ def open_models(
         from mcm_core.evaluation.segmenter import load
 
         first = replace(first, segment=load(segmenter or shipped(SEGMENTER)))
+    for pipeline in (first.drafts and first.drafts.pipeline, *(one.pipeline for one in (first, *others))):
+        if pipeline is not None:
+            pipeline.quicken()
     return [first, *others]
 
 

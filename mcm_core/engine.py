@@ -153,9 +153,10 @@ class Engine(Generic[Job]):
         try:
             self._join(ticket)
             stream = yield from self._wait(ticket)
-            yield from self._run(ticket, stream, job)
+            result = yield from self._run(ticket, stream, job)
         finally:
             self._release(ticket)
+        yield result  # while the next job has the device
 
     def drain(self, timeout_s: float = 30.0, grace_s: float = 5.0) -> bool:
         """Refuse new jobs, let the running ones end, then stop them; True if none is left.
@@ -251,7 +252,7 @@ class Engine(Generic[Job]):
 
     # -- one job -------------------------------------------------------------------------------------------
 
-    def _run(self, ticket: _Ticket, stream: Stream[Job], job: Job) -> Generator[Step | Result]:
+    def _run(self, ticket: _Ticket, stream: Stream[Job], job: Job) -> Generator[Step, None, Result]:
         failure: EngineError | None = None
         result: Result | None = None
         try:
@@ -271,7 +272,7 @@ class Engine(Generic[Job]):
             raise failure
         if result is None:
             raise self._why_stop(ticket) or Failed("The run ended without a picture. Try again.")
-        yield result
+        return result
 
     def _why_stop(self, ticket: _Ticket) -> EngineError | None:
         if ticket not in self._running:

@@ -24,6 +24,7 @@ from mcm_core.control import NotFiniteError, prepare, undrawn
 from mcm_core.devices import choose_layout
 from mcm_core.modulator import Modulator
 from mcm_core.request import Request, Resolved
+from mcm_core.traced import quicken
 from mcm_core.trajectory import Setting, Trajectory
 
 
@@ -95,6 +96,13 @@ class MCMPipeline:
         self.modulator = modulator
         if modulator is not None:
             modulator.to(base.device, memory_format=choose_layout(base.device))
+
+    def quicken(self) -> MCMPipeline:
+        """The same pictures sooner, but for the first: for pipelines that paint many, see `traced`."""
+        quicken(self.base.unet, self.base.preview_decoder and self.base.preview_decoder.decoder)
+        if self.modulator is not None:
+            quicken(self.modulator.trunk, *self.modulator.branches.values())
+        return self
 
     def __call__(self, request: Request) -> Result:
         """The pictures of a request: `stream` run to its end."""

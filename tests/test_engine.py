@@ -115,6 +115,13 @@ class TestOneRequest:
             assert list(engine.generate(request(seed)))[-1] == f"picture {seed}"
             assert (engine.running, engine.waiting) == (0, 0)
 
+    def test_the_device_is_free_while_the_result_is_read(self) -> None:
+        engine = Engine(Clockwork(), max_waiting=0)
+        first = engine.generate(request(1))
+        assert next(event for event in first if isinstance(event, str)) == "picture 1"
+        assert engine.running == 0
+        assert list(engine.generate(request(2)))[-1] == "picture 2"
+
     def test_closing_frees_the_device_at_once(self) -> None:
         pipeline = Clockwork()
         engine = Engine(pipeline, max_waiting=0)

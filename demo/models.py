@@ -112,6 +112,12 @@ class Model:
         """See `Request.resolved`."""
         return request.resolved(self.base, self.pipeline.modulator)
 
+    def quicken(self) -> None:
+        """See `MCMPipeline.quicken`."""
+        self.pipeline.quicken()
+        if self.drafts is not None:
+            self.drafts.pipeline.quicken()
+
 
 @dataclass(frozen=True)
 class Job:
@@ -187,9 +193,8 @@ def open_models(
         from mcm_core.evaluation.segmenter import load
 
         first = replace(first, segment=load(segmenter or shipped(SEGMENTER)))
-    for pipeline in (first.drafts and first.drafts.pipeline, *(one.pipeline for one in (first, *others))):
-        if pipeline is not None:
-            pipeline.quicken()
+    for model in (first, *others):
+        model.quicken()
     return [first, *others]
 
 

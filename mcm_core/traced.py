@@ -37,7 +37,7 @@ def quicken(*networks: nn.Module | None) -> None:
         if sum(one.numel() for one in weights) <= LARGEST and all(
             one.device.type == "cpu" for one in weights
         ):
-            network.forward = Traced(network)  # type: ignore[method-assign]
+            network.forward = Traced(network)
 
 
 class Traced:

@@ -155,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     example = next(example for example in read_examples() if example.fits(model.classes))
     conditions = example.drawing(model.classes)
     request = Request(prompt=example.prompt, conditions=conditions, steps=STEPS, seeds=(7,))
+    model.quicken(request)
     with opened(browser_path, models, f"?steps={STEPS}", WATCH) as page:
         page.locator("body[data-state=ready]").wait_for(state="attached")
         page.locator("#live input").set_checked(False)

@@ -15,7 +15,7 @@ from mcm_core.drawing.conditions import InputError
 from mcm_core.models import add_options
 
 if TYPE_CHECKING:
-    from .models import Models
+    from .models import Model, Models
     from .workers import Count
 
 PORT = 7860
@@ -55,7 +55,9 @@ def _opened(options: argparse.Namespace, at_the_end: contextlib.ExitStack) -> Mo
     }
     waiting = options.max_waiting
     if not (options.workers or options.ray):
-        return Models(open_models(**opening), WAITING if waiting is None else waiting, options.deadline)
+        opened = open_models(**opening)
+        _quicken(opened[0])
+        return Models(opened, WAITING if waiting is None else waiting, options.deadline)
     from .workers import require_ray, started
 
     require_ray()
@@ -66,6 +68,19 @@ def _opened(options: argparse.Namespace, at_the_end: contextlib.ExitStack) -> Mo
     workers = at_the_end.enter_context(started(options.workers, options.ray, opening, options.deadline, name))
     holds = WAITING * len(workers.streams) if waiting is None else waiting
     return Models(workers.told(models), holds, options.deadline, workers.streams)
+
+
+def _quicken(model: Model) -> None:
+    """The most of an example that the model reads serves for what its visitors will draw."""
+    from mcm_core.request import Request
+
+    from .examples import read_examples
+
+    read = {modality.name for modality in model.modalities}
+    drawings = [one.drawing(model.classes).only(read) for one in read_examples() if one.fits(model.classes)]
+    if drawings:
+        fullest = max(drawings, key=lambda drawn: len(drawn.maps))
+        model.quicken(Request(conditions=fullest, steps=1, seeds=(0,)))
 
 
 def _serve(options: argparse.Namespace, models: Models) -> None:

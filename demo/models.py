@@ -112,11 +112,11 @@ class Model:
         """See `Request.resolved`."""
         return request.resolved(self.base, self.pipeline.modulator)
 
-    def quicken(self) -> None:
-        """See `MCMPipeline.quicken`."""
-        self.pipeline.quicken()
+    def quicken(self, asked: Request) -> None:
+        """Pictures and drafts like this come sooner from then on, see `MCMPipeline.quicken`."""
+        self.pipeline.quicken(self.resolved(asked))
         if self.drafts is not None:
-            self.drafts.pipeline.quicken()
+            self.drafts.pipeline.quicken(self.drafts.resolved(asked, moving=True))
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,6 @@ def open_models(
         from mcm_core.evaluation.segmenter import load
 
         first = replace(first, segment=load(segmenter or shipped(SEGMENTER)))
-    for model in (first, *others):
-        model.quicken()
     return [first, *others]
 
 

@@ -1,15 +1,15 @@
 """Small networks on a CPU, without Python between their layers.
 
-A quarter of a small network's time on a CPU passes in Python, from one operation to the next, and far more
+A good part of a small network's time on a CPU passes in Python, from one operation to the next, and more
 where other threads want the interpreter, too, as a web page's do. A traced pass is the same operations on the
-same weights, in one go. Whether its numbers are bitwise the same is looked at once for each kind of input;
-where they are not, or where tracing fails, the network goes on as it was.
+same weights, in one go. Tracing takes seconds, so that it has a moment of its own, before anybody waits.
+Whether the numbers are bitwise the same is looked at for each kind of input; where they are not, or where
+tracing fails, and for every other kind of input the network goes on as it was.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,63 +19,49 @@ from torch import Tensor, nn
 
 LARGEST = 100_000_000
 """Parameters. In larger networks the layers themselves take the time."""
-MOST_KINDS = 8
-"""So many shapes of the input are traced, each of which costs a second, once."""
 
 log = logging.getLogger(__name__)
 
 
-def quicken(*networks: nn.Module | None) -> None:
-    """Trace what these networks do outside of training, if they are small and on a CPU.
+def quicken(run: Callable[[], object], *networks: nn.Module | None) -> None:
+    """Trace what these networks do in `run`, and do it so from then on, if they are small and on a CPU.
 
     Their weights may change afterwards, in place; their structure may not.
     """
-    for network in networks:
-        if network is None or isinstance(network.forward, Traced):
-            continue
-        weights = list(network.parameters())
-        if sum(one.numel() for one in weights) <= LARGEST and all(
-            one.device.type == "cpu" for one in weights
-        ):
-            network.forward = Traced(network)
+    traced = [_traced(network) for network in networks if network is not None and _gains(network)]
+    try:
+        for one in traced:
+            one.is_learning = True
+        if traced:
+            run()
+    finally:
+        for one in traced:
+            one.is_learning = False
 
 
 class Traced:
-    """In place of a network's `forward`: the same results, sooner."""
+    """In place of a network's `forward`: the same results, sooner for the kinds of input that it knows."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._call = network.forward
-        self._network = network
+        self._network, self._call = network, network.forward
         self._known: dict[Any, Callable[..., Any] | None] = {}
-        self._lock = threading.Lock()
+        self.is_learning = False
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """Tensors by position or by name, and constants, are traced; anything else goes the usual way."""
+        """Tensors by position or by name, and constants, can be traced; anything else goes the usual way."""
         if torch.is_grad_enabled() or self._network.training:
             return self._call(*args, **options)
-        constants = {name: value for name, value in options.items() if not isinstance(value, Tensor)}
         named = {name: value for name, value in options.items() if isinstance(value, Tensor)}
+        constants = {name: value for name, value in options.items() if name not in named}
         if not all(isinstance(one, Tensor) for one in args) or not all(map(_is_constant, constants.values())):
             return self._call(*args, **options)
         tensors = (*args, *named.values())
         kind = (*(_kind(one) for one in tensors), *named, *constants.items())
-        traced = self._traced(kind, len(args), tuple(named), constants, tensors)
+        if self.is_learning and kind not in self._known:
+            one = _Pass(self._network, self._call, len(args), tuple(named), constants)
+            self._known[kind] = _trace(one, tensors)
+        traced = self._known.get(kind)
         return self._call(*args, **options) if traced is None else traced(*tensors)
-
-    def _traced(
-        self,
-        kind: tuple[Any, ...],
-        count: int,
-        names: tuple[str, ...],
-        constants: Mapping[str, Any],
-        tensors: tuple[Tensor, ...],
-    ) -> Callable[..., Any] | None:
-        with self._lock:
-            if kind not in self._known:
-                if len(self._known) >= MOST_KINDS:
-                    return None
-                self._known[kind] = _trace(_Pass(self._network, self._call, count, names, constants), tensors)
-            return self._known[kind]
 
 
 class _Pass(nn.Module):
@@ -113,6 +99,19 @@ def _trace(one: _Pass, tensors: tuple[Tensor, ...]) -> Callable[..., Any] | None
     except Exception as error:
         log.info("%s cannot be traced: %.200s", type(one.network).__name__, error)
     return None
+
+
+def _traced(network: nn.Module) -> Traced:
+    if not isinstance(network.forward, Traced):
+        network.forward = Traced(network)
+    assert isinstance(network.forward, Traced)
+    return network.forward
+
+
+def _gains(network: nn.Module) -> bool:
+    weights = list(network.parameters())
+    is_small = sum(one.numel() for one in weights) <= LARGEST
+    return is_small and all(one.device.type == "cpu" for one in weights)
 
 
 def _kind(tensor: Tensor) -> tuple[Any, ...]:

@@ -195,7 +195,7 @@ def _opened(options: argparse.Namespace) -> Evaluation:
         print(f"note: {note}", file=sys.stderr)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "scores").mkdir(exist_ok=True)
-    studio = Studio(pipeline.quicken(), options.out / "pictures", options.steps, options.scheduler)
+    studio = Studio(pipeline, options.out / "pictures", options.steps, options.scheduler)
     live = _live(options, pipeline, options.out / "pictures")
     return Evaluation(studio, segmenter, options.out, count, options.drawings, live)
 
@@ -210,7 +210,7 @@ def _live(options: argparse.Namespace, pipeline: MCMPipeline, folder: Path) -> S
     if modulator.live is None:
         raise InputError(f"{source} needs many steps: --live wants a modulator of few, see `distil`.")
     _check_classes("modulator of few steps", modulator.classes)
-    return Studio(MCMPipeline(pipeline.base, modulator).quicken(), folder)
+    return Studio(MCMPipeline(pipeline.base, modulator), folder)
 
 
 def _check_classes(what: str, classes: Sequence[LabelClass]) -> None:

@@ -121,6 +121,8 @@ class Engine(Generic[Job]):
         self._free = list(streams)
         self._line: Line[_Ticket] = Line()
         self._running: dict[_Ticket, Stream[Job]] = {}
+        self._handed: set[_Ticket] = set()
+        """Those whose readers have the result and did not come back yet."""
         self._changed = threading.Condition()
         self._draining = False
         self._stopping = False
@@ -154,22 +156,27 @@ class Engine(Generic[Job]):
             self._join(ticket)
             stream = yield from self._wait(ticket)
             result = yield from self._run(ticket, stream, job)
+            self._hand_over(ticket)
+            yield result  # while the next job has the device
         finally:
             self._release(ticket)
-        yield result  # while the next job has the device
 
     def drain(self, timeout_s: float = 30.0, grace_s: float = 5.0) -> bool:
         """Refuse new jobs, let the running ones end, then stop them; True if none is left.
 
         Waiting jobs are refused at once. Running ones have `timeout_s` seconds, and then `grace_s` more
-        to notice that they must stop at their next step.
+        to notice that they must stop at their next step. A job has ended when its reader is done with its
+        result: whoever ends the program after this loses no picture.
         """
         with self._changed:
             self._draining = True
             self._changed.notify_all()
-            ended = self._changed.wait_for(lambda: not self._running, timeout_s)
+            ended = self._changed.wait_for(self._is_idle, timeout_s)
             self._stopping = True
-            return ended or self._changed.wait_for(lambda: not self._running, grace_s)
+            return ended or self._changed.wait_for(self._is_idle, grace_s)
+
+    def _is_idle(self) -> bool:
+        return not self._running and not self._handed
 
     # -- the line ------------------------------------------------------------------------------------------
 
@@ -227,6 +234,12 @@ class Engine(Generic[Job]):
         self._changed.notify_all()
         return stream
 
+    def _hand_over(self, ticket: _Ticket) -> None:
+        """The device to the next job, and the result to the reader."""
+        with self._changed:
+            self._release(ticket)
+            self._handed.add(ticket)
+
     def _release(self, ticket: _Ticket) -> None:
         with self._changed:
             if ticket in self._line:
@@ -235,6 +248,7 @@ class Engine(Generic[Job]):
                 if ticket.steps is not None:
                     ticket.steps.close()
                 self._free.append(self._running.pop(ticket))
+            self._handed.discard(ticket)
             self._changed.notify_all()
 
     def _drop_abandoned(self) -> None:

@@ -400,6 +400,15 @@ class TestDraining:
         next(suspended)
         assert engine.drain(timeout_s=0.01, grace_s=0.01) is False
 
+    def test_a_picture_that_is_being_read_is_not_lost(self) -> None:
+        engine = Engine(Clockwork())
+        events = engine.generate(request(1, 2))
+        assert [next(events) for _ in range(3)][-1] == "picture 1"
+        assert engine.running == 0, "the device is free for the next job"
+        assert engine.drain(timeout_s=0.01, grace_s=0.01) is False
+        events.close()
+        assert engine.drain(timeout_s=PATIENCE_S) is True
+
     def test_sigterm(self, tmp_path: Path) -> None:
         program = tmp_path / "program.py"
         program.write_text(

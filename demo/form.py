@@ -99,9 +99,10 @@ class Form:
             InputError: the seed or the number of variations is no whole number. The rest is not judged here.
         """
         steps: Any = values[self.steps]
+        prompt, negative_prompt = self.words(values, model)
         request = Request(
-            prompt=styled(values[self.prompt] or "", values[self.styles]),
-            negative_prompt=values[self.negative_prompt] or "",
+            prompt=prompt,
+            negative_prompt=negative_prompt,
             conditions=conditions,
             steps=_fewer(steps) if live and model.drafts is None else steps,
             guidance_scale=values[self.guidance_scale] if model.base.accepts_text else None,
@@ -112,6 +113,11 @@ class Form:
             end=values[self.end],
         )
         return request if model.live is None else _with_its_own(request, model.live)
+
+    def words(self, values: Mapping[Any, Any], model: Model) -> tuple[str, str]:
+        """The prompt and the negative prompt, as far as the model reads them."""
+        negative = values[self.negative_prompt] or "" if model.takes_negative_prompt else ""
+        return styled(values[self.prompt] or "", values[self.styles]), negative
 
     def restored(self, request: Resolved) -> Updates:
         """The fields as they were for a request."""
@@ -142,7 +148,7 @@ class Form:
         }
         return {
             self.prompt: text,
-            self.negative_prompt: gr.update(interactive=base.accepts_text),
+            self.negative_prompt: gr.update(interactive=model.takes_negative_prompt),
             self.steps: gr.update(value=model.defaults.steps),
             self.guidance_scale: guidance,
             self.scheduler: scheduler,
@@ -219,7 +225,6 @@ def style_field(model: Model) -> gr.CheckboxGroup:
 def setting_fields(models: Models) -> dict[str, Any]:
     """What is folded away."""
     model = models.default
-    text = model.base.accepts_text
     guided: dict[str, Any] = {"step": 0.1, "label": "Guidance", "interactive": model.is_guided}
     with gr.Row():
         steps = Slider(1, MAX_STEPS, models.default.defaults.steps, step=1, label="Steps")
@@ -232,7 +237,8 @@ def setting_fields(models: Models) -> dict[str, Any]:
         start = Slider(0, 1, 0, step=0.05, label="Drawing acts from", elem_id="start")
         end = Slider(0, 1, 1, step=0.05, label="until (earlier keeps more of a style)", elem_id="end")
     hint = "What should not be there?"
-    negative = Text(label="Negative prompt", placeholder=hint, interactive=text, lines=1)
+    taken = model.takes_negative_prompt
+    negative = Text(label="Negative prompt", placeholder=hint, interactive=taken, lines=1)
     return {
         "steps": steps,
         "guidance_scale": guidance,

@@ -108,6 +108,11 @@ class Model:
         """Whether the guidance can be chosen."""
         return self.base.accepts_text and self.live is None
 
+    @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether there is a branch of guidance that it could speak to."""
+        return self.base.takes_negative_prompt and self.live is None
+
     def resolved(self, request: Request) -> Resolved:
         """See `Request.resolved`."""
         return request.resolved(self.base, self.pipeline.modulator)

@@ -17,7 +17,7 @@ from .asking import client
 from .canvas import returned, revision
 from .delivery import heard
 from .errors import message, notice
-from .form import Updates, styled
+from .form import Updates
 from .models import Job, Model, Models
 from .page import Page
 from .runs import Run, Runs
@@ -147,9 +147,8 @@ class Painting:
 
     def _asked(self, values: Values) -> Request:
         """The words and the drawing, as far as the model reads them; no setting."""
-        page, form = self.page, self.page.form
-        words = (styled(values[form.prompt] or "", values[form.styles]), values[form.negative_prompt] or "")
-        return Request(*words, drawing(values, page, self.models[values[page.model]]))
+        model = self.models[values[self.page.model]]
+        return Request(*self.page.form.words(values, model), drawing(values, self.page, model))
 
     def _with_stale(self, updates: Updates, session: str | None) -> Updates:
         """What is finished may be of an earlier drawing by now."""

@@ -33,6 +33,7 @@ COMMANDS = {
     "train-base": ("mcm_core.mini.base", "train the embedded base itself"),
     "train-preview-decoder": ("mcm_core.mini.preview_decoder", "train the small decoder of previews"),
     "train-segmenter": ("mcm_core.mini.segmenter_training", "train the network that judges pictures"),
+    "fuse": ("mcm_core.fuse", "a base with LoRAs and defaults of its own, as a folder"),
     "doctor": ("mcm_core.doctor", "check that a model's files are whole and open"),
     "evaluate": ("mcm_core.evaluation.run", "measure control, quality and diversity"),
 }

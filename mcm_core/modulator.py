@@ -28,6 +28,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from mcm_core.drawing.conditions import InputError, LabelClass, Modality
 from mcm_core.live import Live
@@ -43,6 +44,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Sizes. With 12 classes and a sketch on 4 latent channels: 4.0M, 2.9M and 0.5M parameters."""
+
+PLANES_AT_ONCE = 32
+"""Classes of a label map whose planes are in memory together."""
 
 SMALLEST_SCALE = 0.05
 """Below this alpha 1 / alpha would show the base's errors alone; Stable Diffusion ends at 0.068."""
@@ -101,7 +105,7 @@ class Modulator(ModelMixin, ConfigMixin):
             Live.of(live, num_train_timesteps)
         self.branches = nn.ModuleDict(
             {
-                kind.name: Branch(self._planes(kind), condition_channels, downscale)
+                kind.name: Branch(kind.kind, self._planes(kind), condition_channels, downscale)
                 for kind in self._modalities
             }
         )
@@ -235,10 +239,7 @@ class Modulator(ModelMixin, ConfigMixin):
         if drawn is None:
             return absent
         weight = torch.as_tensor(presence, device=absent.device, dtype=absent.dtype).reshape(-1, 1, 1, 1)
-        if modality.kind == "labels":
-            planes = one_hot(drawn, self._planes(modality)).to(absent.dtype)
-        else:
-            planes = unit(drawn if drawn.ndim == 4 else drawn[:, None], absent.dtype)
+        planes = drawn if drawn.ndim == 4 else drawn[:, None]
         return absent + weight * (self.branches[modality.name](planes) - absent)
 
     def _planes(self, modality: Modality) -> int:
@@ -247,14 +248,15 @@ class Modulator(ModelMixin, ConfigMixin):
 
 
 class Branch(nn.Module):
-    """(B, planes, H, W) at full resolution -> (B, channels, H / downscale, W / downscale).
+    """(B, C, H, W) uint8 at full resolution, ids or planes -> (B, channels, H / downscale, W / downscale).
 
-    The pixels of a cell become channels (T2I-Adapter), so that strokes thinner than a latent survive.
+    The pixels of a cell become channels (T2I-Adapter), so that strokes thinner than a latent survive. Ids
+    are seen as a plane for each class.
     """
 
-    def __init__(self, planes: int, channels: int, downscale: int) -> None:
+    def __init__(self, kind: str, planes: int, channels: int, downscale: int) -> None:
         super().__init__()
-        self.downscale = downscale
+        self.reads_ids, self.planes, self.downscale = kind == "labels", planes, downscale
         self.fold = nn.Conv2d(planes * downscale**2, 2 * channels, 1)
         groups = 8 if channels % 8 == 0 else 1
         self.blocks = nn.Sequential(
@@ -262,17 +264,40 @@ class Branch(nn.Module):
         )
         self.out = nn.Conv2d(2 * channels, channels, 1)
 
-    def forward(self, planes: Tensor) -> Tensor:
-        hidden = self.fold(functional.pixel_unshuffle(planes, self.downscale))
+    def forward(self, drawn: Tensor) -> Tensor:
+        folded = functional.pixel_unshuffle(drawn, self.downscale)
+        hidden = self._of_ids(folded) if self.reads_ids else self.fold(unit(folded, self.fold.weight.dtype))
         for block in self.blocks:
             hidden = block(hidden, None)
         return self.out(hidden)
 
+    def _of_ids(self, folded: Tensor) -> Tensor:
+        """A part of the classes at a time, whose planes are made anew for the gradients: at 512 pixels those
+        of 150 would take 150 MiB a picture several times over."""
+        hidden = self._of_classes(folded, 0)
+        for first in range(PLANES_AT_ONCE, self.planes, PLANES_AT_ONCE):
+            hidden = hidden + checkpoint(self._of_classes, folded, first, use_reentrant=False)
+        return hidden
 
-def one_hot(ids: Tensor, count: int) -> Tensor:
-    """(B, H, W) ids -> (B, count, H, W) booleans; an eighth of the memory of torch's own int64 planes."""
-    planes = torch.arange(count, device=ids.device, dtype=torch.uint8).reshape(1, count, 1, 1)
-    return ids[:, None] == planes
+    def _of_classes(self, folded: Tensor, first: int) -> Tensor:
+        last = min(first + PLANES_AT_ONCE, self.planes)
+        planes = one_hot(folded, first, last).flatten(1, 2).to(_arithmetic(self.fold.weight))
+        cell = self.downscale**2
+        weight = self.fold.weight[:, first * cell : last * cell]
+        return functional.conv2d(planes, weight, self.fold.bias if first == 0 else None)
+
+
+def one_hot(ids: Tensor, first: int, last: int) -> Tensor:
+    """(B, N, h, w) ids -> (B, last - first, N, h, w) booleans, a plane for each class from `first` to below
+    `last`; an eighth of the memory of torch's own int64 planes."""
+    classes = torch.arange(first, last, device=ids.device, dtype=torch.uint8)
+    return ids[:, None] == classes.reshape(1, -1, 1, 1, 1)
+
+
+def _arithmetic(weight: Tensor) -> torch.dtype:
+    """What a convolution with this weight computes in."""
+    kind = weight.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
 
 
 def unit(planes: Tensor, dtype: torch.dtype) -> Tensor:

@@ -45,7 +45,8 @@ class Request:
         steps: denoising steps, 1 to `MAX_STEPS`, or those that a live modulator offers; None for the base's
             default, or for the most of a live modulator.
         guidance_scale: of classifier-free guidance; None for the base's default, 1 or less for none. A live
-            modulator takes no other: it has been distilled with its own.
+            modulator takes no other: it has been distilled with its own. A base that embeds its guidance is
+            told it, and has no negative prompt.
         seeds: one picture each, 0 to 2**32 - 1; -1 stands for a random one.
         scheduler: a name in `schedulers.SCHEDULERS`; None for the base's own, or a live modulator's.
         width, height: in pixels; None for the base's default.
@@ -81,14 +82,16 @@ class Request:
         height, width = base.default_size
         live = modulator.live if modulator is not None else None
         start, end = window(self.start, self.end)
+        scheduler = _scheduler(self.scheduler, base, live)
+        guidance_scale = _guidance(self.guidance_scale, base, live)
         return Resolved(
             prompt=_text("prompt", self.prompt, base),
-            negative_prompt=_text("negative prompt", self.negative_prompt, base),
+            negative_prompt=_negative_prompt(self.negative_prompt, base),
             conditions=fitting_drawing(self.conditions, modulator),
-            steps=_steps(self.steps, base) if live is None else _live_steps(self.steps, live),
-            guidance_scale=_guidance(self.guidance_scale, base, live),
+            steps=_steps(self.steps, base, scheduler) if live is None else _live_steps(self.steps, live),
+            guidance_scale=guidance_scale,
             seeds=_seeds(self.seeds),
-            scheduler=_scheduler(self.scheduler, base, live),
+            scheduler=scheduler,
             height=_side("height", self.height, height, base),
             width=_side("width", self.width, width, base),
             strength=strengths(self.strength, modulator),
@@ -97,6 +100,7 @@ class Request:
             placement=known_placement(self.placement),
             compare=_flag("compare", self.compare),
             previews=_flag("previews", self.previews),
+            guided=guidance_scale > 1 and not base.embeds_guidance,
             live=live is not None,
         )
 
@@ -106,6 +110,7 @@ class Resolved(Request):
     """A request that was judged for a base and a modulator: nothing is missing, and nothing is checked again.
 
     `strength` names every modality. As a `Request` it asks for the same again, of these models or of others.
+    `guided`: the base runs twice at each step, once without the prompt.
     `live`: the modulator is sampled in few unguided steps, see `live.Live`.
     """
 
@@ -114,12 +119,8 @@ class Resolved(Request):
     scheduler: str = field(kw_only=True)
     width: int = field(kw_only=True)
     height: int = field(kw_only=True)
+    guided: bool = field(kw_only=True)
     live: bool = field(default=False, kw_only=True)
-
-    @property
-    def guided(self) -> bool:
-        """Whether the base runs twice, once without the prompt."""
-        return self.guidance_scale > 1
 
 
 # -- judging one field -------------------------------------------------------------------------------------
@@ -210,12 +211,18 @@ def _text(name: str, value: Any, base: Base) -> str:
     return value.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate stops the tokenizer
 
 
-def _steps(value: Any, base: Base) -> int:
-    return (
-        base.default_steps
-        if value is None
-        else whole("steps", value, 1, min(MAX_STEPS, base.num_train_timesteps))
-    )
+def _negative_prompt(value: Any, base: Base) -> str:
+    text = _text("negative prompt", value, base)
+    if text.strip() and base.embeds_guidance:
+        raise InputError(
+            f"The base {base.id} is told its guidance and takes no negative prompt: leave it empty."
+        )
+    return text
+
+
+def _steps(value: Any, base: Base, scheduler: str) -> int:
+    most = min(MAX_STEPS, base.most_steps(scheduler))
+    return min(base.default_steps, most) if value is None else whole("steps", value, 1, most)
 
 
 def _live_steps(value: Any, live: Live) -> int:

@@ -92,7 +92,7 @@ def advance(trajectory: Trajectory, index: int) -> None:
     base, timestep = setting.base, scheduler.timesteps[index]
     sample = scheduler.scale_model_input(trajectory.latents, timestep)
     twice = torch.cat([sample] * 2) if setting.request.guided else sample
-    output = base.predict(twice, timestep, setting.embeddings)
+    output = base.predict(twice, timestep, setting.embeddings, setting.request.guidance_scale)
     now = base.moment(float(timestep))
     control = setting.acting(index / len(trajectory), now)
     if control is not None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, LabelClass, Modality, Modulator
-from mcm_core.modulator import SMALLEST_SCALE, one_hot
+from mcm_core.modulator import SMALLEST_SCALE, Branch, one_hot
 from tests import tiny
 
 MILLIONS = {"paper": (3.8, 4.1), "mini": (2.8, 3.0), "nano": (0.4, 0.5)}
@@ -134,9 +134,27 @@ def test_a_stroke_of_one_pixel_is_seen(modulator: Modulator) -> None:
 
 
 def test_one_hot_is_that_of_torch() -> None:
-    ids = torch.randint(0, 13, (2, 16, 16))
-    expected = torch.nn.functional.one_hot(ids, 13).permute(0, 3, 1, 2).bool()
-    assert torch.equal(one_hot(ids, 13), expected)
+    ids = torch.randint(0, 13, (2, 5, 16, 16))
+    expected = torch.nn.functional.one_hot(ids, 13).permute(0, 4, 1, 2, 3).bool()
+    assert torch.equal(one_hot(ids, 0, 13), expected)
+    assert torch.equal(one_hot(ids, 4, 9), expected[:, 4:9])
+
+
+@pytest.mark.parametrize("classes", [18, 150, 255])
+def test_any_number_of_classes_is_one_convolution_of_their_planes(classes: int) -> None:
+    """With its gradients, however many classes' planes are in memory at once."""
+    branch = Branch("labels", classes + 1, 8, downscale=8).double()
+    ids = torch.randint(0, classes + 1, (2, 1, 32, 32))
+    planes = torch.nn.functional.one_hot(ids[:, 0], classes + 1).permute(0, 3, 1, 2).double()
+    branch(ids.to(torch.uint8)).square().sum().backward()
+    found, branch.fold.weight.grad = branch.fold.weight.grad, None
+    hidden = branch.fold(torch.nn.functional.pixel_unshuffle(planes, 8))
+    for block in branch.blocks:
+        hidden = block(hidden, None)
+    expected = branch.out(hidden)
+    torch.testing.assert_close(branch(ids.to(torch.uint8)), expected)
+    expected.square().sum().backward()
+    torch.testing.assert_close(found, branch.fold.weight.grad)
 
 
 def test_other_modalities(base: Base) -> None:

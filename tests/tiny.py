@@ -51,6 +51,40 @@ def build_stable_diffusion(
     return _save(pipeline, folder)
 
 
+def build_lcm(folder: Path | str, *, seed: int = 0) -> Path:
+    """A latent consistency model in small: a U-Net that is told its guidance, and LCM's own scheduler."""
+    torch.manual_seed(seed)
+    ordinary = _scheduler("epsilon", False)
+    pipeline = diffusers.LatentConsistencyModelPipeline(
+        vae=_autoencoder(4),
+        text_encoder=CLIPTextModel(_text_config()).eval(),
+        tokenizer=_tokenizer(),
+        unet=_text_unet(4, 8, TEXT_WIDTH, time_cond_proj_dim=16),
+        scheduler=diffusers.LCMScheduler.from_config(ordinary.config),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return _save(pipeline, folder)
+
+
+def build_lora(base: Path | str, file: Path, *, seed: int = 0) -> Path:
+    """A LoRA for a U-Net in small, as its trainers save it; it acts."""
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(base)
+    torch.manual_seed(seed)
+    targets = ["to_q", "to_k", "to_v", "to_out.0"]
+    pipeline.unet.add_adapter(LoraConfig(r=2, init_lora_weights="gaussian", target_modules=targets))
+    for name, parameter in pipeline.unet.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    layers = diffusers.utils.convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
+    diffusers.StableDiffusionPipeline.save_lora_weights(file.parent, layers, weight_name=file.name)
+    return file
+
+
 def build_sdxl(folder: Path | str, *, seed: int = 0, sample_size: int = 8) -> Path:
     """SDXL in small: two text encoders, pooled text and size embeddings, `force_upcast`."""
     torch.manual_seed(seed)

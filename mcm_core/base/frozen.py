@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
     from mcm_core.modulator import Modulator
 
-STEPS = 20
+STEPS, FEW_STEPS = 20, 4
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
+EMBEDDED_GUIDANCE = 8.0
+"""Of a base that is told its guidance; diffusers' LatentConsistencyModelPipeline takes 8.5."""
 
 
 class Base:
@@ -49,7 +51,9 @@ class Base:
         prediction_type: "epsilon", "v_prediction" or "sample".
         default_size: (H, W) in pixels that it was trained on.
         default_guidance_scale: what its model card recommends, or else what suits its family.
-        default_steps: what its model card recommends, or else `STEPS`.
+        default_steps: what its model card recommends, or else `STEPS`; `FEW_STEPS` if it was made for few.
+        is_of_few_steps: it was distilled to few steps, and its own scheduler is LCM's or TCD's.
+        embeds_guidance: it is told its guidance (Meng et al. 2023), as LCM's U-Nets are; it runs once a step.
         unet: the frozen network.
         vocabulary: the words that it was taught, by group; None where it is taken to know all.
         preview_decoder: a small one for previews, if any; it counts as no part of the base.
@@ -74,13 +78,15 @@ class Base:
         self._pipe = pipe
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
-        self.default_guidance_scale = GUIDANCE[family] if guidance_scale is None else guidance_scale
-        self.default_steps = STEPS if steps is None else max(1, round(steps))
         self.vocabulary = vocabulary
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler
         self.prediction_type = schedulers.prediction_type(self.scheduler)
+        self.is_of_few_steps = schedulers.is_of_few_steps(self.scheduler)
+        self.embeds_guidance = self.unet.config.get("time_cond_proj_dim") is not None
+        self.default_guidance_scale = self._own_guidance if guidance_scale is None else guidance_scale
+        self.default_steps = self._own_steps if steps is None else max(1, round(steps))
         self.identity = identify(pipe, id)
         self.id, self.fingerprint = id, self.identity.fingerprint
         self.latent_channels, self.downscale = self.identity.latent_channels, self.identity.downscale
@@ -149,6 +155,11 @@ class Base:
         return self.family in ("sd", "sdxl")
 
     @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether guidance leads away from something."""
+        return self.accepts_text and not self.embeds_guidance
+
+    @property
     def default_size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         size = self.unet.config.sample_size
@@ -191,6 +202,10 @@ class Base:
         """`name` if it works with this base (InputError otherwise), the name of the base's own for None."""
         return schedulers.checked_name(self.scheduler, name)
 
+    def most_steps(self, name: str) -> int:
+        """How many steps a scheduler can take."""
+        return schedulers.most_steps(self.scheduler, name)
+
     def make_scheduler(self, name: str | None = None) -> Any:
         """A fresh scheduler for one request: see `mcm_core.base.schedulers`."""
         return schedulers.make_scheduler(self.scheduler, name, latent=self.vae is not None)
@@ -231,8 +246,17 @@ class Base:
         return [made[prompt] for prompt in prompts]
 
     @torch.no_grad()
-    def predict(self, sample: Tensor, timestep: Tensor | float, embeddings: Embeddings) -> Tensor:
-        """The network's raw output (see `prediction_type`) for x_t, both (B, C, h, w)."""
+    def predict(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float,
+        embeddings: Embeddings,
+        guidance_scale: float | None = None,
+    ) -> Tensor:
+        """The network's raw output (see `prediction_type`) for x_t, both (B, C, h, w).
+
+        `guidance_scale` is told to a base that embeds it, None for the default; others are not concerned.
+        """
         text: dict[str, Any] = {}
         if embeddings.hidden is not None:
             text["encoder_hidden_states"] = embeddings.hidden
@@ -241,6 +265,8 @@ class Base:
                 "text_embeds": embeddings.pooled,
                 "time_ids": self._time_ids(sample, embeddings.pooled.dtype),
             }
+        if self.embeds_guidance:
+            text["timestep_cond"] = self._guidance_embedding(guidance_scale, len(sample))
         output = self.unet(sample.to(self.device, self.dtype), timestep, **text, return_dict=False)[0]
         return output.to(sample.dtype)
 
@@ -292,6 +318,23 @@ class Base:
         rows = torch.cat([latents, torch.ones(len(latents), 1)], dim=1).double()
         damping = 1e-4 * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
         return torch.linalg.solve(rows.T @ rows + damping, rows.T @ colours.double()).float()
+
+    @property
+    def _own_guidance(self) -> float:
+        if self.embeds_guidance:
+            return EMBEDDED_GUIDANCE
+        return 1.0 if self.is_of_few_steps else GUIDANCE[self.family]
+
+    @property
+    def _own_steps(self) -> int:
+        return FEW_STEPS if self.is_of_few_steps else STEPS
+
+    def _guidance_embedding(self, guidance_scale: float | None, batch: int) -> Tensor:
+        """(B, D): sines and cosines of what guidance adds, as LatentConsistencyModelPipeline makes them."""
+        scale = self.default_guidance_scale if guidance_scale is None else guidance_scale
+        width = self.unet.config.time_cond_proj_dim
+        embedding = self._pipe.get_guidance_scale_embedding(torch.full((batch,), scale - 1), width)
+        return embedding.to(self.device, self.dtype)
 
     @cached_property
     def _long_prompts(self) -> LongPrompts:

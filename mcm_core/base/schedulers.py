@@ -28,8 +28,12 @@ SCHEDULERS: dict[str, type[Any]] = {
     "unipc": diffusers.UniPCMultistepScheduler,
     "deis": diffusers.DEISMultistepScheduler,
     "pndm": diffusers.PNDMScheduler,
+    "lcm": diffusers.LCMScheduler,
+    "tcd": diffusers.TCDScheduler,
 }
 FALLBACK = "ddim"
+FEW_STEPS = ("lcm", "tcd")
+"""For bases that were distilled to few steps (Luo et al. 2023, Zheng et al. 2024): others blur under them."""
 
 _NO_SAMPLE = {"pndm", "euler-a", "kdpm2", "kdpm2-a"}
 _NO_V = {"pndm"}  # it averages v across timesteps and converts the mean with the last one's alpha
@@ -39,6 +43,8 @@ def refusal(name: str, template: Any) -> str | None:
     """Why the scheduler `name` cannot drive the base whose own scheduler is `template`; None where it can."""
     if name not in SCHEDULERS:
         return f"There is no scheduler {name!r:.60}: choose from {', '.join(available(template))}."
+    if name in FEW_STEPS and not is_of_few_steps(template):
+        return f"The scheduler {name!r} is for bases made for few steps, see `mcm fuse`: take another."
     prediction = prediction_type(template)
     if (prediction == SAMPLE and name in _NO_SAMPLE) or (prediction == V_PREDICTION and name in _NO_V):
         return f"The scheduler {name!r} cannot work with a base that predicts {prediction!r}: take another."
@@ -46,6 +52,17 @@ def refusal(name: str, template: Any) -> str | None:
     if rescales and "rescale_betas_zero_snr" not in inspect.signature(SCHEDULERS[name]).parameters:
         return f"The scheduler {name!r} cannot end in pure noise, as this base was trained to: take another."
     return None
+
+
+def is_of_few_steps(template: Any) -> bool:
+    """Whether the base whose own scheduler is `template` was distilled to few steps."""
+    return type(template) in [SCHEDULERS[name] for name in FEW_STEPS]
+
+
+def most_steps(template: Any, name: str) -> int:
+    """How many steps the scheduler `name` can take with this base."""
+    steps = int(template.config.num_train_timesteps)
+    return min(steps, template.config.original_inference_steps) if name in FEW_STEPS else steps
 
 
 def available(template: Any) -> tuple[str, ...]:

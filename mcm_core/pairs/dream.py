@@ -122,13 +122,16 @@ def paint(dreaming: Dreaming, prompts: Sequence[str], seeds: Sequence[int]) -> T
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     latents = torch.stack(noise).to(base.device) * scheduler.init_noise_sigma
     generator = torch.Generator().manual_seed(seeds[0])
-    negative = base.encode_prompt([""], negative=True)
-    embeddings = Embeddings.cat([*[negative] * len(prompts), base.encode_prompt(prompts)])
+    embeddings, twice = base.encode_prompt(prompts), dreaming.guidance_scale > 1 and not base.embeds_guidance
+    if twice:
+        negative = base.encode_prompt([""], negative=True)
+        embeddings = Embeddings.cat([*[negative] * len(prompts), embeddings])
     for timestep in scheduler.timesteps:
         sample = scheduler.scale_model_input(latents, timestep)
-        output = base.predict(torch.cat([sample] * 2), timestep, embeddings)
-        negatives, positives = output.chunk(2)
-        output = guide(negatives, positives, dreaming.guidance_scale)
+        batch = torch.cat([sample] * 2) if twice else sample
+        output = base.predict(batch, timestep, embeddings, dreaming.guidance_scale)
+        if twice:
+            output = guide(*output.chunk(2), dreaming.guidance_scale)
         latents = schedulers.step(scheduler, output, timestep, latents, generator)
     return latents
 

@@ -33,6 +33,7 @@ from mcm_core.training.data import read_pair
 from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
+from mcm_core.training.needs import described, needs, seconds_of_a_picture
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, parse
 from mcm_core.training.sheet import sample_sheet
@@ -73,7 +74,16 @@ def train(options: Options) -> int:
     job = begin(options)
     modulator = make_modulator(job)
     job.say(summary(job, modulator))
-    return 0 if options.dry_run else run(job, start(job, modulator), losses)
+    if options.dry_run:
+        job.say(f"needs      {_needed(job, modulator)}")
+        return 0
+    return run(job, start(job, modulator), losses)
+
+
+def _needed(job: Job, modulator: Modulator) -> str:
+    counted = needs(job.base, modulator, job.layout.size, job.precision)
+    options, seconds = job.options, seconds_of_a_picture(job.base, counted, job.layout.size)
+    return described(counted, options.steps, options.batch_size, options.accumulate, seconds)
 
 
 def begin(options: Options) -> Job:

@@ -1,0 +1,204 @@
+"""What a training takes, counted before it begins: one step in which tensors have sizes and no numbers.
+
+torch's fake tensors go through the base and the modulator as real ones would, forwards and backwards, and the
+bytes that live at once and the arithmetic are added up. That takes seconds and next to no memory at any size.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from mcm_core.base import Base
+from mcm_core.drawing.conditions import Size
+from mcm_core.modulator import Modulator
+from mcm_core.training.conditioned import Conditioned
+from mcm_core.training.frozen import Seen
+from mcm_core.training.objective import errors
+from mcm_core.training.precision import DTYPES, autocast
+
+GIB, MIB = 2**30, 2**20
+TEXT_TOKENS = 77
+COPIES = 5
+"""Of the modulator in float32: weights, gradients, average, and two of the optimiser."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """`fixed` bytes whatever the batch, and `picture` more for each picture of it. For each, too, the
+    additions and multiplications: `flops` in all, of which `base_flops` are the frozen U-Net's."""
+
+    fixed: int
+    picture: int
+    flops: float
+    base_flops: float
+
+    def bytes(self, batch: int) -> int:
+        """At the peak of a step, without what the device itself takes (on CUDA about half a gigabyte)."""
+        return self.fixed + batch * self.picture
+
+    def largest_batch(self, free: int) -> int:
+        """The most pictures whose step fits into `free` bytes; 0 where none does."""
+        return max(0, (free - self.fixed) // self.picture)
+
+
+def needs(base: Base, modulator: Modulator, size: Size, precision: str) -> Needs:
+    """What a step of training this modulator on this base takes; `size` (H, W) of the pictures in pixels,
+    `precision` a key of `DTYPES`."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        step = _Step.of(base, modulator, size, precision)
+        one, two = (step.peak(batch) for batch in (1, 2))
+        flops = step.flops()
+    networks = sum(parameter.numel() for network in base.networks() for parameter in network.parameters())
+    weights = sum(parameter.numel() for parameter in modulator.parameters())
+    fixed = networks * DTYPES[precision].itemsize + COPIES * 4 * weights
+    return Needs(fixed + max(0, 2 * one - two), two - one, *flops)
+
+
+class LiveBytes(TorchDispatchMode):
+    """While it is on: how many bytes of the tensors that were made meanwhile live, and lived at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        known = [one.untyped_storage() for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage(), known)
+        return made
+
+    def _count(self, storage: Any, known: Sequence[Any]) -> None:
+        """Once for each storage, and not for those of before: views and results in place have those."""
+        if any(storage is one for one in known) or storage in self._known:
+            return
+        self._known.add(storage)
+        size = storage.nbytes()
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._freed, size)
+
+    def _freed(self, size: int) -> None:
+        self.now -= size
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Fake copies of the networks, and the shapes of what goes through them."""
+
+    unet: nn.Module
+    student: Conditioned
+    base: Base
+    size: Size
+    precision: str
+
+    @classmethod
+    def of(cls, base: Base, modulator: Modulator, size: Size, precision: str) -> _Step:
+        unet = type(base.unet).from_config(base.unet.config).requires_grad_(False)
+        for parameter in unet.parameters():  # fake ones cannot be moved by `to`
+            parameter.data = parameter.data.to(DTYPES[precision])
+        student = Conditioned(Modulator.from_config(modulator.config).train())
+        return cls(unet.eval(), student, base, size, precision)
+
+    def peak(self, batch: int) -> int:
+        """Bytes at the peak, beside the weights and their gradients."""
+        for parameter in self.student.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        inputs = self._inputs(batch)
+        with LiveBytes() as live:
+            self._run(*inputs)
+        return live.peak
+
+    def flops(self) -> tuple[float, float]:
+        """Of a step with one picture: in all, and of the U-Net."""
+        inputs, counter = self._inputs(1), FlopCounterMode(display=False)
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            self._predict(*inputs[:2])
+            alone = counter.get_total_flops()
+            self._run(*inputs)
+        return float(counter.get_total_flops() - alone), float(alone)
+
+    def _inputs(self, batch: int) -> tuple[Tensor, dict[str, Any], dict[str, Tensor]]:
+        height, width = self.size
+        sample = torch.randn(
+            batch, self.base.latent_channels, height // self.base.downscale, width // self.base.downscale
+        )
+        maps = {
+            kind.name: torch.zeros(
+                (batch, height, width) if kind.channels == 1 else (batch, kind.channels, height, width),
+                dtype=torch.uint8,
+            )
+            for kind in self.student.modulator.modalities
+        }
+        return sample, self._told(batch), maps
+
+    def _told(self, batch: int) -> dict[str, Any]:
+        """What the U-Net takes beside x and t."""
+        config, dtype = self.base.unet.config, DTYPES[self.precision]
+        told: dict[str, Any] = {}
+        if self.base.accepts_text:
+            told["encoder_hidden_states"] = torch.randn(
+                batch, TEXT_TOKENS, config.cross_attention_dim, dtype=dtype
+            )
+        if self.base.family == "sdxl":
+            ids = 6 * config.addition_time_embed_dim
+            pooled = config.projection_class_embeddings_input_dim - ids
+            told["added_cond_kwargs"] = {
+                "text_embeds": torch.randn(batch, pooled, dtype=dtype),
+                "time_ids": torch.randn(batch, 6, dtype=dtype),
+            }
+        if self.base.embeds_guidance:
+            told["timestep_cond"] = torch.randn(batch, config.time_cond_proj_dim, dtype=dtype)
+        return told
+
+    def _run(self, sample: Tensor, told: dict[str, Any], maps: dict[str, Tensor]) -> None:
+        ones = torch.ones(len(sample))
+        seen = Seen(sample, self._predict(sample, told), 500 * ones, ones / 2)
+        with autocast(sample.device, self.precision):
+            gamma, nu = self.student(seen, maps, dict.fromkeys(maps, ones))
+        errors(gamma.float() * seen.eps + nu.float(), sample).mean().backward()
+
+    @torch.no_grad()
+    def _predict(self, sample: Tensor, told: dict[str, Any]) -> Tensor:
+        timesteps = torch.full((len(sample),), 500)
+        output = self.unet(sample.to(DTYPES[self.precision]), timesteps, **told, return_dict=False)[0]
+        return output.float()
+
+
+def described(counted: Needs, steps: int, batch: int, accumulate: int, seconds: float) -> str:
+    """For people; `seconds` for one picture, see `seconds_of_a_picture`."""
+    hours = steps * batch * accumulate * seconds / 3600
+    return (
+        f"{counted.fixed / GIB:.1f} GiB and {counted.picture / MIB:.0f} MiB for each picture of a batch, "
+        f"{counted.bytes(batch) / GIB:.1f} GiB for {batch}; {steps:,} steps about {hours:,.1f} hours here"
+    )
+
+
+def seconds_of_a_picture(base: Base, counted: Needs, size: Size) -> float:
+    """How long one picture of a step takes here, by the time of the base alone, on its own device."""
+    latents = (1, base.latent_channels, size[0] // base.downscale, size[1] // base.downscale)
+    sample, embeddings = torch.randn(latents).to(base.device), base.encode_prompt([""])
+
+    def timed() -> float:
+        begun = time.perf_counter()
+        float(base.predict(sample, torch.tensor(500), embeddings).sum())  # waits for the device
+        return time.perf_counter() - begun
+
+    timed()
+    return min(timed(), timed()) * counted.flops / counted.base_flops

@@ -1,0 +1,132 @@
+"""`mcm doctor` says in plain words what a pair is and needs; a training's needs are counted, not guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mcm_core import Base
+from mcm_core.__main__ import WRONG, main
+from mcm_core.modulator import Modulator
+from mcm_core.training.batches import Batch
+from mcm_core.training.conditioned import Conditioned, losses
+from mcm_core.training.frozen import Frozen
+from mcm_core.training.needs import COPIES, LiveBytes, needs
+from tests import tiny
+from tests.pairs import build_pairs
+
+# -- what it says ------------------------------------------------------------------------------------------
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What was printed, by the word that a line begins with."""
+    return {line.split()[0]: line[11:] for line in capsys.readouterr().out.splitlines()}
+
+
+def test_a_fitting_pair(
+    sd_folder: Path, modulator: Modulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    modulator.save_pretrained(tmp_path)
+    assert main(["doctor", "--base", str(sd_folder), "--modulator", str(tmp_path)]) == 0
+    said = told(capsys)
+    assert said["base"].startswith("a Stable Diffusion 1.x or 2.x: ")
+    assert "predicts epsilon, pictures of 64 x 64" in said["base"]
+    assert said["painting"].startswith("20 steps of ddim, guidance 7.5")
+    assert said["modulator"] == (
+        "fits: it reads labels (3 classes), sketch in any steps; it was made for this base."
+    )
+    assert "with a drawing that the modulator acted on" in said["here"]
+    assert "for each picture of a batch" in said["training"]
+
+
+def test_a_base_alone_and_of_few_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--base", str(tiny.build_lcm(tmp_path))]) == 0
+    said = told(capsys)
+    assert "made for few steps" in said["base"]
+    assert said["painting"].startswith("4 steps of lcm, guidance 8")
+    assert "modulator" not in said
+
+
+@pytest.mark.parametrize("build", [tiny.build_sdxl, tiny.build_ldm, tiny.build_ddpm])
+def test_every_family(build: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert callable(build)
+    assert main(["doctor", "--base", str(build(tmp_path))]) == 0
+    assert "for each picture of a batch" in told(capsys)["training"]
+
+
+def test_a_modulator_that_does_not_fit(
+    sd_folder: Path, ldm_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.build_modulator(Base.from_pretrained(ldm_folder)).save_pretrained(tmp_path)
+    assert main(["doctor", "--base", str(sd_folder), "--modulator", str(tmp_path)]) == WRONG
+    assert "does not fit the base" in capsys.readouterr().err
+
+
+def test_nothing_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == WRONG
+    assert "Say --base" in capsys.readouterr().err
+
+
+# -- what a training needs ---------------------------------------------------------------------------------
+
+
+def batch_of(base: Base, modulator: Modulator, count: int) -> Batch:
+    """Pictures of noise with everything drawn."""
+    side = base.default_size[0]
+    latents = torch.randn(count, base.latent_channels, side // base.downscale, side // base.downscale)
+    return Batch(
+        pictures=latents,
+        encoded=True,
+        texts=("",) * count,
+        maps={kind.name: torch.ones(count, side, side, dtype=torch.uint8) for kind in modulator.modalities},
+        presence={kind.name: torch.ones(count) for kind in modulator.modalities},
+        noise_seeds=tuple(range(count)),
+        moments=torch.linspace(0.1, 0.9, count),
+    )
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_they_are_those_of_a_real_step(base: Base, count: int) -> None:
+    """Within a tenth: what a step keeps beside its networks, as it is run, and as it was counted."""
+    modulator = tiny.build_modulator(base).train()
+    frozen = Frozen(base, "v", "uniform", (0.0, 1.0))
+    module, batch = Conditioned(modulator), batch_of(base, modulator, count)
+    losses(module, frozen, batch, "fp32")["loss"].backward()  # from now on there are gradients
+    with LiveBytes() as live:
+        losses(module, frozen, batch, "fp32")["loss"].backward()
+    counted = needs(base, modulator, base.default_size, "fp32")
+    networks = base.parameter_count + COPIES * sum(one.numel() for one in modulator.parameters())
+    assert counted.bytes(count) - 4 * networks == pytest.approx(live.peak, rel=0.1)
+
+
+def test_150_classes_at_512_pixels_take_at_most_150_mib_a_picture(tmp_path: Path) -> None:
+    base = Base.from_pretrained(tiny.build_stable_diffusion(tmp_path, sample_size=64))
+    classes = [{"name": f"class {index}", "color": "#000000"} for index in range(150)]
+    modalities = [{"name": n, "kind": k, "channels": c} for n, k, c in tiny.MODALITIES]
+    modulator = Modulator.preset("mini", classes=classes, modalities=modalities)
+    assert needs(base, modulator, (512, 512), "bf16").picture <= 150 * 2**20
+
+
+def test_the_largest_batch_fits_and_one_more_does_not(base: Base, modulator: Modulator) -> None:
+    counted = needs(base, modulator, base.default_size, "fp32")
+    free = counted.bytes(5)
+    assert counted.largest_batch(free) == 5
+    assert counted.largest_batch(free - 1) == 4
+    assert counted.largest_batch(0) == 0
+
+
+def test_half_precision_takes_less(base: Base, modulator: Modulator) -> None:
+    full, half = (needs(base, modulator, base.default_size, name) for name in ("fp32", "bf16"))
+    assert half.fixed < full.fixed
+    assert half.picture < full.picture
+    assert half.flops == full.flops
+
+
+def test_dry_run_says_it(sd_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = build_pairs(tmp_path / "pairs", 4)
+    options = ["--base", str(sd_folder), "--data", str(data), "--out", str(tmp_path / "out")]
+    assert main(["train", *options, "--preset", "nano", "--held-out", "0", "--dry-run"]) == 0
+    assert "for each picture of a batch" in told(capsys)["needs"]
+    assert not (tmp_path / "out").exists()

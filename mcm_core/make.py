@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from mcm_core.drawing.conditions import LABELS, InputError
+
 SHOWN = 8
 """Pairs of the sheet that shows what the modulator makes of drawings."""
 
@@ -34,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
         code = stage(options)
         if code:
             return code
-    print(f"Done. Try it: mcm app --base {options.base} {' '.join(_of_page(options.out))}")
+    models = [text for name, folder in _models(options).items() for text in (f"--{name}", str(folder))]
+    print(f"Done. Try it: mcm app --base {options.base} {' '.join(models)}")
     return 0
 
 
@@ -61,7 +64,7 @@ def make_modulator(options: argparse.Namespace) -> int:
 
 
 def make_live(options: argparse.Namespace) -> int:
-    if _is_whole(options.out / "live", options.live_steps):
+    if not options.live_steps or _is_whole(options.out / "live", options.live_steps):
         return 0
     from mcm_core.training import distil
 
@@ -73,45 +76,44 @@ def report(options: argparse.Namespace) -> int:
     """Writes report.json and report.png: held-out drawings, and what comes of them."""
     from mcm_core.base import Base
     from mcm_core.modulator import Modulator
-    from mcm_core.pairs.following import following
     from mcm_core.pairs.labelling import open_labeller, read_merging
     from mcm_core.pipeline import MCMPipeline
     from mcm_core.training.batches import split
     from mcm_core.training.data import read_pair
+    from mcm_core.training.following import labels_followed, painted
     from mcm_core.training.rows import Layout, open_rows
     from mcm_core.training.sheet import sample_sheet
 
     base = Base.from_pretrained(options.base, device="cpu" if options.cpu else None)
     data = str(options.out / "pairs")
     modulators = {
-        name: Modulator.from_pretrained(options.out / name).to(base.device) for name in ("modulator", "live")
+        folder.name: Modulator.from_pretrained(folder).to(base.device) for folder in _models(options).values()
     }
     first = modulators["modulator"]
     layout = Layout(base.default_size, first.modalities, first.classes)
     rows = open_rows(data, layout)
     _, held_out = split(len(rows), options.held_out, 0)
-    pairs = [read_pair(rows[index], layout) for index in held_out]
+    read = [read_pair(rows[index], layout) for index in held_out]
+    pairs = [pair for pair in read if LABELS in pair.maps]
+    if not pairs:
+        raise InputError("No pair with a label map was held out to judge by: make more pairs, at least ten.")
     label = open_labeller(options.segmenter, read_merging(options.classes), base.device)
-    told = {
-        name: asdict(following(MCMPipeline(base, modulator), label, pairs, seed=0))
-        for name, modulator in modulators.items()
-    }
+    scores = {}
+    for name, modulator in modulators.items():
+        samples = painted(MCMPipeline(base, modulator), pairs, seed=0, modalities=[LABELS])
+        scores[name] = labels_followed(samples, lambda seen: label(seen).labels, len(first.classes))
+        print(f"{name}: {len(pairs)} drawings are followed to {scores[name]} mIoU")
+    told = {name: {**asdict(score), "count": len(pairs)} for name, score in scores.items()}
     (options.out / "report.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    sample_sheet(base, first, pairs[:SHOWN], seed=0).save(options.out / "report.png")
-    for name, scores in told.items():
-        share = scores["drawn"] / scores["ceiling"] if scores["ceiling"] else float("nan")
-        print(
-            f"{name}: follows {scores['count']} drawings to {scores['drawn']:.3f} mIoU, {share:.0%} of what "
-            f"the pairs' own pictures reach ({scores['ceiling']:.3f}); the base alone {scores['alone']:.3f}"
-        )
+    shown = painted(MCMPipeline(base, first), pairs[:SHOWN], seed=0)
+    sample_sheet(shown, first).save(options.out / "report.png")
     return 0
 
 
 def write_space(options: argparse.Namespace) -> int:
     from mcm_core.space import write
 
-    models = {"modulator": options.out / "modulator", "live-modulator": options.out / "live"}
-    write(options.space, options.space_base or options.base, models)
+    write(options.space, options.space_base or options.base, _models(options))
     print(f"The Space is in {options.space}: hf upload YOU/NAME {options.space} . --repo-type space")
     return 0
 
@@ -139,8 +141,10 @@ def _is_whole(folder: Path, steps: int) -> bool:
         return False
 
 
-def _of_page(out: Path) -> list[str]:
-    return ["--modulator", str(out / "modulator"), "--live-modulator", str(out / "live")]
+def _models(options: argparse.Namespace) -> dict[str, Path]:
+    """The folders of what was made, by the options that the page takes them with."""
+    live = {"live-modulator": options.out / "live"} if options.live_steps else {}
+    return {"modulator": options.out / "modulator", **live}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=3000, help="dreams")
     parser.add_argument("--preset", default="mini", help="size of the modulator, see train")
     parser.add_argument("--steps", type=int, default=20000, help="of training the modulator")
-    parser.add_argument("--live-steps", type=int, default=4000, help="of distilling it to few steps")
+    parser.add_argument("--live-steps", type=int, default=4000, help="of distilling it to few steps; 0: none")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--held-out", type=int, default=32, help="pairs that are only judged")
     parser.add_argument("--cpu", action="store_true", help="also where there is a GPU")

@@ -90,6 +90,20 @@ def test_embeddings_do_not_depend_on_their_neighbours(base: Base) -> None:
     assert torch.equal(together.hidden, apart.hidden)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_autoencoder_in_full_precision_beside_a_half_base(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    """It alone is opened, so that encoding needs no second base."""
+    folder = request.getfixturevalue(family)
+    full, half = (Base.from_pretrained(folder, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    precise = half.with_autoencoder(folder)
+    images = torch.rand(1, 3, *full.default_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert torch.equal(precise.encode(images), full.encode(images))
+    assert precise.unet is half.unet
+    assert half.vae is None or half.vae.dtype == torch.bfloat16
+
+
 def test_the_callers_dtype_comes_back(sd_folder: Path) -> None:
     base = Base.from_pretrained(sd_folder, dtype=torch.bfloat16)
     assert {parameter.dtype for network in base.networks() for parameter in network.parameters()} == {

@@ -15,10 +15,9 @@ import pytest
 from mcm_core import Base, InputError, MCMPipeline, Modulator
 from mcm_core.__main__ import main
 from mcm_core.drawing.conditions import LABELS
-from mcm_core.pairs.following import following
-from mcm_core.pairs.labelling import Labelled
 from mcm_core.space import write
 from mcm_core.training.data import Pair
+from mcm_core.training.following import labels_followed, painted
 from tests import tiny
 
 CLASSES = [{"name": "sky", "color": "#8ec1ef"}, {"name": "tree", "color": "#2e6b3a"}]
@@ -33,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "classes.json").write_text(json.dumps(CLASSES))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mcm_core.base.frozen.STEPS", 2)  # of every picture that it dreams or shows
-        patch.setattr("mcm_core.training.modulator.HELD_OUT_SAMPLES", 4)
+        patch.setattr("mcm_core.training.watching.HELD_OUT_SAMPLES", 4)
         assert main(command(folder)) == 0
         yield folder
 
@@ -112,11 +111,11 @@ def test_what_the_labeller_is_unsure_of_follows_nothing(made: Path) -> None:
     pipeline = MCMPipeline(base, Modulator.from_pretrained(made / "out/modulator"))
     labels = np.full((64, 64), 2, np.uint8)
 
-    def half(pictures: np.ndarray) -> Labelled:
+    def half(pictures: np.ndarray) -> np.ndarray:
         found = np.full(pictures.shape[:3], 2, np.uint8)
         found[:, 32:] = 0
-        return Labelled(found, np.ones(len(pictures)))
+        return found
 
     pair = Pair(np.zeros((64, 64, 3), np.uint8), ("a tree",), {LABELS: labels})
-    told = following(pipeline, half, [pair], seed=0)
+    told = labels_followed(painted(pipeline, [pair], seed=0), half, classes=2)
     assert (told.ceiling, told.drawn, told.alone) == (0.5, 0.5, 0.5)

@@ -510,6 +510,7 @@ def test_the_hub_gets_the_result_and_nothing_else(
     import huggingface_hub
 
     calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(huggingface_hub, "whoami", lambda: {"name": "someone"})
     monkeypatch.setattr(
         huggingface_hub, "create_repo", lambda repo, **more: calls.append({"repo": repo} | more)
     )

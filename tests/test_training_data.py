@@ -21,7 +21,7 @@ from mcm_core.drawing.freehand import repaint, scrawl, unpaint
 from mcm_core.schedule import moments
 from mcm_core.training import objective
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, split
-from mcm_core.training.cache import encode, file_pairs, fingerprint, stored_pairs, to_signed
+from mcm_core.training.cache import encode, file_pairs, fingerprint, mirrored, stored_pairs, to_signed
 from mcm_core.training.data import checked_pairs, read_pair
 from mcm_core.training.dropout import Rates, kept_modalities
 from mcm_core.training.rows import Layout, check_captions, default_modalities, open_classes, open_rows
@@ -376,6 +376,13 @@ def test_stored_latents_are_those_of_the_picture_and_of_its_mirror_image(
         np.testing.assert_allclose(latents, expected, rtol=2e-3, atol=2e-3)
         assert np.array_equal(maps["labels"], labels[:, ::-1] if flip else labels)
     assert not np.allclose(pairs.get(2, True)[0], pairs.get(2, False)[0], atol=0.05)
+
+
+def test_normals_that_are_mirrored_point_to_the_other_side() -> None:
+    normals = np.array([[[200, 10, 90], [0, 0, 0]]], np.uint8)  # one to the right, and nothing known
+    assert mirrored(normals, True, "normal").tolist() == [[[0, 0, 0], [55, 10, 90]]]
+    assert mirrored(normals, True, "depth").tolist() == [[[0, 0, 0], [200, 10, 90]]]
+    assert mirrored(normals, False, "normal") is normals
 
 
 def test_a_filled_cache_is_used_as_it_is(tmp_path: Path, sd_folder: Path) -> None:

@@ -34,6 +34,10 @@ class Embeddings:
             torch.cat(hidden) if hidden else None, torch.cat(pooled) if pooled else None, padding
         )
 
+    def to(self, device: torch.device) -> Embeddings:
+        moved = (one if one is None else one.to(device) for one in (self.hidden, self.pooled, self.padding))
+        return Embeddings(*moved)
+
     def rows(self, count: int) -> list[Embeddings]:
         """Of each of the `count` prompts: the inverse of `cat`."""
         hidden = [None] * count if self.hidden is None else self.hidden.split(1)

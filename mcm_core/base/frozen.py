@@ -7,6 +7,7 @@ comes back.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -21,7 +22,14 @@ from mcm_core.base import schedulers
 from mcm_core.base.embeddings import Embeddings
 from mcm_core.base.identity import identify
 from mcm_core.base.long_prompts import LongPrompts
-from mcm_core.base.opening import Family, hub_options, networks, open_pipeline, recommended
+from mcm_core.base.opening import (
+    Family,
+    hub_options,
+    networks,
+    open_autoencoder,
+    open_pipeline,
+    recommended,
+)
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
 from mcm_core.devices import choose_device, choose_dtype, choose_layout
 from mcm_core.emphasis import parts
@@ -147,6 +155,20 @@ class Base:
             sums=digest(Path(source)),
             vocabulary=read_vocabulary(source),
         )
+
+    def with_autoencoder(self, source: str | Path, **options: Any) -> Base:
+        """This base, whose autoencoder is opened anew in float32; everything else is shared.
+
+        Raises:
+            InputError: as `from_pretrained`.
+        """
+        autoencoder = open_autoencoder(source, **options)
+        if autoencoder is None:
+            return self
+        autoencoder.requires_grad_(False).eval()
+        other = copy.copy(self)
+        other.vae = autoencoder.to(self.device, memory_format=choose_layout(self.device))  # type: ignore[call-overload]
+        return other
 
     # -- what it is ----------------------------------------------------------------------------------------
 

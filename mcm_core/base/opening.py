@@ -55,6 +55,23 @@ def open_pipeline(source: str | Path, **options: Any) -> tuple[Any, Family]:
     return pipe, family
 
 
+def open_autoencoder(source: str | Path, **options: Any) -> nn.Module | None:
+    """The autoencoder of the base at `source` alone, in float32 on the CPU; None where it has none.
+
+    Raises:
+        InputError: as `open_pipeline`.
+    """
+    if Path(source).is_file():
+        pipe, _ = open_pipeline(source, **options)
+        return pipe.vae
+    with opening(source, "base"):
+        index = diffusers.DiffusionPipeline.load_config(source, **hub_options(options))
+        for name in ("vae", "vqvae"):
+            if name in index:
+                return _open_network(source, name, index[name][-1], options)
+    return None
+
+
 def networks(pipe: Any) -> list[nn.Module]:
     """Every network of a pipeline."""
     found = (getattr(pipe, name, None) for name in NETWORKS)

@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         **{name: getattr(options, name) for name in ("classes", "segmenter", "sketch", "seed", "least_sure")},
         "prompts": list(lines),
     }
-    store = Store(options.out, recipe, merging.classes)
+    store = Store(options.out, recipe, merging)
     dream(options, dreaming, lines, labeller, open_sketcher(options.sketch), store)
     finished = store.finish(_names(options.count))
     if finished is None:

@@ -30,6 +30,18 @@ class Merging:
     classes: tuple[LabelClass, ...]
     names: tuple[frozenset[str], ...]
 
+    @classmethod
+    def of(cls, classes: Sequence[LabelClass]) -> Merging:
+        """Classes that take in what has their own names, and nothing else."""
+        return cls(tuple(classes), tuple(frozenset({_plain(label.name)}) for label in classes))
+
+    def entries(self) -> list[dict[str, Any]]:
+        """As `read_merging` reads them."""
+        return [
+            {"name": label.name, "color": label.color, "from": sorted(names)}
+            for label, names in zip(self.classes, self.names, strict=True)
+        ]
+
     def table(self, known: Sequence[str]) -> np.ndarray:
         """Own id by the model's id, 0 where none of one's own classes takes it in.
 

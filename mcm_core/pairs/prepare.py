@@ -23,7 +23,7 @@ from mcm_core.drawing.label_pictures import read_labels
 from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.uploads import covered
 from mcm_core.pairs.captioning import Captioner, spoken, written
-from mcm_core.pairs.labelling import Labeller, open_labeller, read_merging
+from mcm_core.pairs.labelling import Labeller, Merging, open_labeller, read_merging
 from mcm_core.pairs.lines import Sketcher, open_sketcher
 from mcm_core.pairs.sheet import show
 from mcm_core.pairs.store import Finished, Made, Store
@@ -45,14 +45,18 @@ class Photo:
 
 @dataclass(frozen=True)
 class Readers:
-    """What is read out of photos. `classes` are those of the maps, () where there are none."""
+    """What is read out of photos. `merging` has the classes of the maps; None where there are none."""
 
     size: Size
-    classes: tuple[LabelClass, ...]
+    merging: Merging | None
     maps: Path | None
     label: Labeller | None
     sketch: Sketcher | None
     caption: Captioner
+
+    @property
+    def classes(self) -> tuple[LabelClass, ...]:
+        return self.merging.classes if self.merging else ()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         name: str(getattr(options, name))
         for name in ("base", "size", "classes", "segmenter", "labels", "sketch", "caption", "captioner")
     }
-    store = Store(options.out, recipe, readers.classes)
+    store = Store(options.out, recipe, readers.merging)
     prepare(photos, options.images, readers, store, options.batch_size)
     finished = store.finish([_name(photo, options.images) for photo in photos])
     if finished is None:
@@ -175,7 +179,7 @@ def _readers(options: argparse.Namespace) -> Readers:
     captioner = spoken(options.captioner, device) if options.captioner else written(options.caption)
     return Readers(
         size_of(options),
-        merging.classes if merging and (options.segmenter or options.labels) else (),
+        merging if options.segmenter or options.labels else None,
         options.labels,
         labeller,
         None if options.sketch == "none" else open_sketcher(options.sketch),

@@ -11,15 +11,16 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, LabelClass
+from mcm_core.drawing.conditions import LABELS, SKETCH, InputError
 from mcm_core.files import write_whole
+from mcm_core.pairs.labelling import Merging
 from mcm_core.training.rows import CLASSES, METADATA
 
 MADE = "made"
@@ -65,14 +66,13 @@ class Store:
         InputError: the folder holds pairs that were made in another way.
     """
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], classes: Sequence[LabelClass]) -> None:
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], merging: Merging | None) -> None:
         self.folder, self.shard = folder, shard()
         for name in (MADE, "images", "labels", "sketches", "latents"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._require_recipe(json.loads(json.dumps(recipe)))
-        if classes:
-            text = json.dumps([asdict(label) for label in classes], indent=1)
-            write_whole(folder / CLASSES, text.encode())
+        if merging is not None:
+            write_whole(folder / CLASSES, json.dumps(merging.entries(), indent=1).encode())
 
     def _require_recipe(self, recipe: Mapping[str, Any]) -> None:
         path = self.folder / RECIPE

@@ -30,6 +30,9 @@ ENCODE_AT_ONCE = 8
 ENCODED = "encoded.json"
 """How many pictures have been encoded; while it is there, the folder is not whole."""
 
+NORMALS = ("normal", "normals")
+"""Modalities of vectors, whose first channel is their way to the right, from 0 to 255."""
+
 Tell = Callable[[str, int, int], None]
 """What is being done, how much of it is done, how much there is."""
 
@@ -51,7 +54,7 @@ class StoredPairs:
     def get(self, index: int, flip: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Latents (C, h, w) float32 and maps, both mirrored where `flip`."""
         maps = {
-            name: _mirrored(stored[index], flip)
+            name: mirrored(stored[index], flip, name)
             for name, stored, there in zip(self.maps, self.maps.values(), self.available[index], strict=True)
             if there
         }
@@ -72,8 +75,8 @@ class FilePairs:
     def get(self, index: int, flip: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The picture (3, H, W) float32 in [-1, 1] and maps, both mirrored where `flip`."""
         pair = read_pair(self.rows[index], self.layout)
-        maps = {name: _mirrored(drawn, flip) for name, drawn in pair.maps.items()}
-        return to_signed(_mirrored(pair.picture, flip)), maps
+        maps = {name: mirrored(drawn, flip, name) for name, drawn in pair.maps.items()}
+        return to_signed(mirrored(pair.picture, flip)), maps
 
 
 Pairs = StoredPairs | FilePairs
@@ -212,7 +215,7 @@ def _write_latents(
 def _encoded(base: Base, pictures: Sequence[np.ndarray]) -> np.ndarray:
     """(B, 2, C, h, w) float16, the second for the mirrored picture."""
     both = [
-        encode(base, np.stack([to_signed(_mirrored(p, flip)) for p in pictures])) for flip in (False, True)
+        encode(base, np.stack([to_signed(mirrored(p, flip)) for p in pictures])) for flip in (False, True)
     ]
     return torch.stack(both, dim=1).half().cpu().numpy()
 
@@ -260,8 +263,16 @@ def _opened(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
     return array
 
 
-def _mirrored(array: np.ndarray, flip: bool) -> np.ndarray:
-    return array[:, ::-1] if flip else array
+def mirrored(array: np.ndarray, flip: bool, name: str = "") -> np.ndarray:
+    """(H, W[, C]), from right to left where `flip`; what points to the right in a map of normals points to
+    the left then."""
+    if not flip:
+        return array
+    turned = array[:, ::-1]
+    if name not in NORMALS or turned.ndim < 3:
+        return turned
+    there = turned.any(axis=-1, keepdims=True)  # black is where nothing is known
+    return np.where(there & (np.arange(turned.shape[-1]) == 0), 255 - turned, turned)
 
 
 def _read_sums(known: Path | None) -> dict[str, list[Any]]:

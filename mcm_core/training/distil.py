@@ -103,6 +103,8 @@ def make_student(job: Job, live: Live) -> Modulator:
         InputError: `live` cannot be met with this base.
     """
     base = job.base
+    if base.is_of_few_steps:
+        raise InputError(f"{base.id} is made for few steps, so that its modulator needs no distillation.")
     live = Live.of(asdict(live), base.num_train_timesteps)
     if live.guidance_scale != 1 and not base.accepts_text:
         raise InputError(f"The base {base.id} takes no text to be guided by: say --guidance-scale 1.")

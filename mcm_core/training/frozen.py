@@ -20,6 +20,8 @@ def noise_of(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
 
 TEXT_CACHE_BYTES = 2 * 2**30
 """Embeddings beyond this are made anew each time instead of being kept."""
+MAIN_MEMORY = torch.device("cpu")
+"""Where they are kept: a batch of them is small, and a GPU has better uses for its memory."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,9 @@ class Frozen:
         for group in filter(None, groups):
             made = self.base.encode_prompts(group, negative=not group[0], together=True)
             for text, embedding in zip(group, made, strict=True):
-                known[text] = embedding
-                self._keep(text, embedding)
-        return Embeddings.cat([known[text] for text in texts])
+                known[text] = embedding.to(MAIN_MEMORY)
+                self._keep(text, known[text])
+        return Embeddings.cat([known[text] for text in texts]).to(self.base.device)
 
     def _keep(self, text: str, embedding: Embeddings) -> None:
         self._bytes += sum(one.nbytes for one in (embedding.hidden, embedding.pooled) if one is not None)

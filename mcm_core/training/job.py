@@ -14,9 +14,11 @@ from mcm_core.modulator import Modulator
 from mcm_core.training.batches import split
 from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs
 from mcm_core.training.data import read_pair
+from mcm_core.training.following import Reader
 from mcm_core.training.options import Options
 from mcm_core.training.precision import DTYPES, choose_precision
 from mcm_core.training.rows import (
+    CLASSES,
     Layout,
     Row,
     check_captions,
@@ -44,6 +46,7 @@ class Job:
     fingerprint: str
     trained: tuple[int, ...]
     held_out: tuple[int, ...]
+    reader: Reader | None = None
 
     @property
     def out(self) -> Path:
@@ -74,7 +77,18 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     if accelerator.is_main_process and not options.dry_run:
         _show_what_was_understood(out / "understood.png", rows, layout)
     trained, held_out = split(len(rows), options.held_out, options.seed)
-    return Job(options, accelerator, precision, base, layout, rows, pairs, name, trained, held_out)
+    reader = _reader(options, layout, accelerator.device) if options.segmenter else None
+    return Job(options, accelerator, precision, base, layout, rows, pairs, name, trained, held_out, reader)
+
+
+def _reader(options: Options, layout: Layout, device: torch.device) -> Reader:
+    """What reads the classes of samples again: of the pairs' own names for them, and those they take in."""
+    from mcm_core.pairs.labelling import Merging, open_labeller, read_merging
+
+    path = Path(options.classes or Path(options.data) / CLASSES)
+    merging = read_merging(str(path)) if path.is_file() else Merging.of(layout.classes)
+    label = open_labeller(str(options.segmenter), merging, device)
+    return lambda pictures: label(pictures).labels
 
 
 def make_layout(options: Options, base: Base) -> Layout:
@@ -168,10 +182,8 @@ def _show_what_was_understood(path: Path, rows: Sequence[Row], layout: Layout) -
 
 
 def _encoder(options: Options, base: Base) -> Base:
-    """The base in full precision: latents are made once, and their rounding would stay."""
-    if base.dtype == torch.float32:
-        return base
-    return Base.from_pretrained(options.base, dtype=torch.float32, device=base.device)
+    """The base, its autoencoder in full precision: latents are made once, and their rounding would stay."""
+    return base if base.dtype == torch.float32 else base.with_autoencoder(options.base)
 
 
 def summary(job: Job, modulator: Modulator) -> str:

@@ -25,25 +25,30 @@ from mcm_core.drawing.conditions import InputError
 from mcm_core.modulator import Modulator
 from mcm_core.sums import write_sums
 from mcm_core.training import TrainingError
-from mcm_core.training.batches import EXACT, Batch, Batches, Plan
+from mcm_core.training.batches import Batch, Batches, Plan
 from mcm_core.training.card import Facts, machine, model_card
 from mcm_core.training.checkpoints import latest_checkpoint, replace_files
-from mcm_core.training.conditioned import Conditioned, Objective, held_out_losses, losses
-from mcm_core.training.data import read_pair
+from mcm_core.training.conditioned import Conditioned, Objective, losses
 from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
 from mcm_core.training.needs import described, needs, seconds_of_a_picture
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, parse
-from mcm_core.training.sheet import sample_sheet
 from mcm_core.training.stopping import Stop
+from mcm_core.training.watching import (
+    begin_tracking,
+    held_out,
+    require_tracker,
+    samples_are_due,
+    show,
+    track,
+)
 
 CARD = "README.md"
 RECORD = "training.json"
 RESULT = ["config.json", "diffusion_pytorch_model.safetensors", RECORD, CARD]
 FP16_LOSS_SCALE = 2.0**12
-HELD_OUT_SAMPLES = 256  # noise draws behind a held-out loss
 SLOWEST_PREPARATION = timedelta(
     hours=24
 )  # other processes wait this long for the one that encodes the pictures
@@ -88,6 +93,9 @@ def _needed(job: Job, modulator: Modulator) -> str:
 
 def begin(options: Options) -> Job:
     """The job of these options, with the random numbers of new weights seeded."""
+    require_tracker(options)
+    if options.push_to_hub:
+        require_login()
     cv2.setNumThreads(1)  # maps are small, and the cores are busy with the networks
     job = prepare(options, make_accelerator(options))
     torch.manual_seed(options.seed)
@@ -98,6 +106,7 @@ def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
     """Go on from the newest checkpoint, train, publish; -> an exit code as in `told`."""
     _resume(job, training)
     frozen = make_frozen(job)
+    begin_tracking(job)
     with Stop(job.accelerator) as stop:
         fit_job(job, training, frozen, objective, stop)
     if training.progress.step < job.options.steps:
@@ -106,6 +115,7 @@ def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
     if job.accelerator.is_main_process:
         publish(job, training, frozen, objective)
     job.accelerator.wait_for_everyone()
+    job.accelerator.end_training()
     return 0
 
 
@@ -117,7 +127,10 @@ def make_frozen(job: Job) -> Frozen:
 def make_accelerator(options: Options) -> Accelerator:
     """One process or one of several under `torchrun`, on the CPU where the options say so."""
     waiting = InitProcessGroupKwargs(timeout=SLOWEST_PREPARATION)
-    return Accelerator(cpu=options.cpu, kwargs_handlers=[waiting])
+    logs = str(Path(options.out) / "logs")
+    return Accelerator(
+        cpu=options.cpu, log_with=options.report_to, project_dir=logs, kwargs_handlers=[waiting]
+    )
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
@@ -165,8 +178,10 @@ def fit_job(
         return (list(islice(rest, options.accumulate)) for _ in steps)
 
     def after(step: int) -> None:
-        if options.sample_every and (step % options.sample_every == 0 or step == options.steps):
-            _samples(job, training, frozen, objective)
+        if step % options.log_every == 0:
+            track(job, training.progress.losses, step)
+        if samples_are_due(step, options):
+            show(job, training, frozen, objective)
 
     fit(
         training,
@@ -192,40 +207,6 @@ def _plan(job: Job) -> Plan:
         job.options.accumulate,
         job.options.rates,
     )
-
-
-def _samples(job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective) -> None:
-    """A sheet and the held-out loss, by the main process; the others go on and wait at the next step."""
-    if not job.accelerator.is_main_process:
-        return
-    if job.held_out:
-        told = _held_out(job, training, frozen, objective)
-        means = "  ".join(f"{name} {value:.5f}" for name, value in told.items())
-        print(f"step {training.progress.step}  held-out {means}", flush=True)
-    shown = [read_pair(job.rows[index], job.layout) for index in _shown(job)]
-    if shown:
-        sheet = sample_sheet(job.base, training.average, shown, job.options.seed)
-        (job.out / "samples").mkdir(parents=True, exist_ok=True)
-        sheet.save(job.out / "samples" / f"step-{training.progress.step:08d}.png")
-
-
-def _shown(job: Job) -> tuple[int, ...]:
-    """The pairs of a sample sheet: held-out ones first."""
-    return (job.held_out + job.trained)[: job.options.samples]
-
-
-def _held_out(
-    job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective
-) -> dict[str, float]:
-    return held_out_losses(training.average, frozen, _held_out_batches(job), job.precision, objective)
-
-
-def _held_out_batches(job: Job) -> list[Batch]:
-    """The same pairs, noise and noise levels whenever this is asked."""
-    size = min(job.options.batch_size, HELD_OUT_SAMPLES)
-    plan = Plan(job.held_out, size, job.layout.modalities, job.layout.size, rates=EXACT)
-    batches = Batches(job.pairs, plan)
-    return [batches[step] for step in range(-(-HELD_OUT_SAMPLES // size))]
 
 
 # -- saving and going on -----------------------------------------------------------------------------------
@@ -287,7 +268,7 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 
 def publish(job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective = losses) -> None:
     """Write the averaged modulator with its card and record to the out folder, and push it where asked."""
-    told = _held_out(job, training, frozen, objective) if job.held_out else {}
+    told = held_out(job, training, frozen, objective) if job.held_out else {}
     facts = _facts(job, training.progress, *(tuple(told.values()) or (None, None)))
     modulator = copy.deepcopy(training.average).half() if job.options.half else training.average
     modulator.register_to_config(_name_or_path=job.out.name)  # else it would name the folder it began from
@@ -302,6 +283,23 @@ def publish(job: Job, training: Training[Modulator], frozen: Frozen, objective: 
     job.say(f"The modulator is in {job.out}.")
     if job.options.push_to_hub:
         push(job.out, job.options.push_to_hub, job.options.private)
+
+
+def require_login() -> None:
+    """Before the training, so that its result is not kept from the hub by what could be known.
+
+    Raises:
+        InputError: nobody is logged in, or the hub cannot be reached.
+    """
+    import huggingface_hub
+
+    try:
+        huggingface_hub.whoami()
+    except Exception as error:  # no token, a wrong one, no network
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"--push-to-hub needs you to be logged in, by `hf auth login` or HF_TOKEN: {first_line[:200]}"
+        ) from error
 
 
 def push(folder: Path, repo: str, private: bool) -> None:

@@ -14,6 +14,7 @@ from mcm_core.training.objective import DENSITIES, WEIGHTINGS
 from mcm_core.training.precision import AUTO, PRECISIONS
 
 OPTIMISERS = ("adamw", "muon")
+TRACKERS = ("tensorboard", "wandb")
 FREE_ON_RESUME: tuple[str, ...] = (
     "steps",
     "out",
@@ -29,6 +30,8 @@ FREE_ON_RESUME: tuple[str, ...] = (
     "private",
     "dry_run",
     "init",
+    "segmenter",
+    "report_to",
 )
 """Options that may differ when a run goes on: they do not change what a step computes (but `steps` bends the
 learning rate's schedule)."""
@@ -83,6 +86,8 @@ class Options:
     push_to_hub: str | None = None
     private: bool = False
     dry_run: bool = False
+    segmenter: str | None = None
+    report_to: str | None = None
 
     free_on_resume: ClassVar[tuple[str, ...]] = FREE_ON_RESUME
 
@@ -100,7 +105,7 @@ class Options:
 
     def public(self) -> dict[str, Any]:
         """All options as they are published: of a local path only its name."""
-        paths = ("base", "data", "out", "init", "classes")
+        paths = ("base", "data", "out", "init", "classes", "segmenter")
         values = asdict(self)
         local = [name for name in paths if values[name] and Path(values[name]).exists()]
         return values | {name: Path(values[name]).name for name in local}
@@ -250,7 +255,16 @@ def add_running(command: argparse.ArgumentParser) -> None:
         "--cpu", action="store_true", help="train on the CPU even where there is an accelerator"
     )
     group.add_argument("--log-every", type=int, metavar="STEPS")
-    group.add_argument("--sample-every", type=int, metavar="STEPS", help="0: no sample sheets")
+    group.add_argument(
+        "--sample-every",
+        type=int,
+        metavar="STEPS",
+        help="sheets of samples, and how far they follow their drawings; the first at step 100; 0: none",
+    )
+    group.add_argument(
+        "--segmenter", help="segmentation model of transformers that reads the samples' classes again"
+    )
+    group.add_argument("--report-to", choices=TRACKERS, help="where losses and scores go, too")
     group.add_argument("--samples", type=int, help="rows of a sample sheet")
     group.add_argument("--checkpoint-every", metavar="STEPS|90s|5m")
     group.add_argument("--keep", type=int, help="checkpoints that are kept")

@@ -1,33 +1,31 @@
-"""Sample sheets: what the modulator makes of some pairs, beside the base alone from the same noise."""
+"""Sheets of pictures: the pairs as they were read, and what a modulator makes of some."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from mcm_core.base import Base
-from mcm_core.drawing.conditions import Conditions, LabelClass, Modality
+from mcm_core.drawing.conditions import LabelClass, Modality
 from mcm_core.drawing.palette import map_picture
 from mcm_core.modulator import Modulator
-from mcm_core.pipeline import MCMPipeline
-from mcm_core.request import MAX_PROMPT, Request
 from mcm_core.training.data import Pair
+from mcm_core.training.following import Sample
 from mcm_core.training.rows import Layout
 
 GAP = 4  # pixels of white between pictures
 
 
-def sample_sheet(base: Base, modulator: Modulator, pairs: Sequence[Pair], seed: int) -> Image.Image:
-    """One row per pair: the picture, its drawings, the base alone, the base modulated by all drawings."""
-    pipeline = MCMPipeline(base, modulator)
-    rows = [_row(pipeline, modulator, pair, seed + index) for index, pair in enumerate(pairs)]
-    return Image.fromarray(_joined([_joined(row, axis=1) for row in rows], axis=0))
+def sample_sheet(samples: Sequence[Sample], modulator: Modulator) -> Image.Image:
+    """One row per sample: the picture, its drawings, the base alone, the base modulated by the drawings."""
+    kinds, classes = modulator.modalities, modulator.classes
+    return _sheet(
+        [[one.pair.picture, *_drawings(one.pair, kinds, classes), one.alone, one.drawn] for one in samples]
+    )
 
 
 def contact_sheet(pairs: Sequence[Pair], layout: Layout) -> Image.Image:
     """One row per pair: the picture and its drawings as they were read."""
-    rows = [[pair.picture, *_drawings(pair, layout.modalities, layout.classes)] for pair in pairs]
-    return Image.fromarray(_joined([_joined(row, axis=1) for row in rows], axis=0))
+    return _sheet([[pair.picture, *_drawings(pair, layout.modalities, layout.classes)] for pair in pairs])
 
 
 def _drawings(pair: Pair, modalities: Sequence[Modality], classes: Sequence[LabelClass]) -> list[np.ndarray]:
@@ -39,22 +37,8 @@ def _drawings(pair: Pair, modalities: Sequence[Modality], classes: Sequence[Labe
     ]
 
 
-def _row(pipeline: MCMPipeline, modulator: Modulator, pair: Pair, seed: int) -> list[np.ndarray]:
-    height, width = pair.picture.shape[:2]
-    prompt = pair.captions[0][:MAX_PROMPT] if pipeline.base.accepts_text and pair.captions else ""
-    request = Request(
-        prompt=prompt,
-        conditions=Conditions(pair.maps),
-        seeds=(seed,),
-        width=width,
-        height=height,
-        compare=True,
-        previews=False,
-    )
-    result = pipeline(request)
-    drawings = _drawings(pair, modulator.modalities, modulator.classes)
-    plain = result.images if result.plain_images is None else result.plain_images
-    return [pair.picture, *drawings, plain[0], result.images[0]]
+def _sheet(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
+    return Image.fromarray(_joined([_joined(row, axis=1) for row in rows], axis=0))
 
 
 def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:

@@ -52,6 +52,7 @@ def _opened(options: argparse.Namespace, at_the_end: contextlib.ExitStack) -> Mo
         "preview_decoder": options.preview_decoder,
         "device": options.device,
         "dtype": options.dtype,
+        "low_memory": options.low_memory,
     }
     waiting = options.max_waiting
     if not (options.workers or options.ray):

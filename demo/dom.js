@@ -72,7 +72,7 @@ export function menu(title, actions) {
  * that stop; without one, it makes sure that there is a stop after buttons have changed.
  */
 export function roving(row) {
-  const buttons = () => [...row.querySelectorAll("button:not(:disabled)")];
+  const buttons = () => [...row.querySelectorAll("button:not(:disabled):not([hidden])")];
   const stopAt = (chosen) => {
     const all = buttons();
     const stop = chosen ?? all.find((node) => node.tabIndex === 0) ?? all[0];

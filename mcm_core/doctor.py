@@ -63,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
 def _check_pair(given: argparse.Namespace) -> None:
     for source in filter(None, (given.base, given.modulator)):
         _say("files", f"{source}: {_checked(Path(source))}")
-    pipeline = open_models(given.base, given.modulator, dtype=given.dtype, device=given.device)
+    opening = {"dtype": given.dtype, "device": given.device, "low_memory": given.low_memory}
+    pipeline = open_models(given.base, given.modulator, **opening)
     base, modulator = pipeline.base, pipeline.modulator
     _say("base", _described(base))
     _say("painting", _sampled(base))

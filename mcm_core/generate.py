@@ -159,6 +159,7 @@ def _open_models(given: Mapping[str, Any], record: Record | None) -> MCMPipeline
         given.get("modulator"),
         dtype=given.get("dtype", same.dtype if same else None),
         device=given.get("device", same.device if same else None),
+        low_memory="low_memory" in given,
         plain=origin is not None and origin.modulator is None and "modulator" not in given,
     )
 

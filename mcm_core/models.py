@@ -48,13 +48,18 @@ def shipped(name: str) -> Path:
 
 
 def add_options(parser: _ActionsContainer) -> None:
-    """--device and --dtype."""
+    """--device, --dtype and --low-memory."""
     parser.add_argument("--device", help="cuda, mps, cpu, cuda:1, ... (default: the quickest that is here)")
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
         help="precision of the base (default: float16 on CUDA, bfloat16 on a CPU with matrix instructions "
         "for it, else float32)",
+    )
+    parser.add_argument(
+        "--low-memory",
+        action="store_true",
+        help="for a GPU on which the base is tight: decode in tiles, text encoders only while they work",
     )
 
 
@@ -66,6 +71,7 @@ def open_models(
     device: str | None = None,
     plain: bool = False,
     preview_decoder: str | None = None,
+    low_memory: bool = False,
 ) -> MCMPipeline:
     """A pipeline from folders or hub ids; without a base it is the shipped one, and then so is the modulator.
 
@@ -74,6 +80,7 @@ def open_models(
         dtype, device: their names; None for what suits the machine, see `mcm_core.devices`.
         plain: no modulator, even where there is one.
         preview_decoder: a small decoder for previews; that of the shipped base comes with it.
+        low_memory: see `Base.from_pretrained`.
 
     Raises:
         InputError: something is missing, damaged, of another kind, or does not fit.
@@ -84,7 +91,11 @@ def open_models(
     from mcm_core.pipeline import MCMPipeline
 
     frozen = Base.from_pretrained(
-        bases[0], dtype=dtype, device=device, preview_decoder=preview_decoder or _shipped_decoder(bases[0])
+        bases[0],
+        dtype=dtype,
+        device=device,
+        preview_decoder=preview_decoder or _shipped_decoder(bases[0]),
+        low_memory=low_memory,
     )
     return MCMPipeline(frozen, Modulator.from_pretrained(modulators[0]) if modulators and not plain else None)
 
@@ -96,6 +107,7 @@ def open_all(
     dtype: str | None = None,
     device: str | None = None,
     preview_decoder: str | None = None,
+    low_memory: bool = False,
 ) -> list[MCMPipeline]:
     """Every base with every modulator that fits it; a base that none fits comes alone.
 
@@ -113,7 +125,8 @@ def open_all(
     opened: list[Base] = []
     for source in _inside(base_sources, "model_index.json"):
         decoder = (None if opened else preview_decoder) or _shipped_decoder(source)
-        opened.append(Base.from_pretrained(source, dtype=dtype, device=device, preview_decoder=decoder))
+        own = {"preview_decoder": decoder, "low_memory": low_memory}
+        opened.append(Base.from_pretrained(source, dtype=dtype, device=device, **own))
     pairs: list[list[MCMPipeline]] = [[] for _ in opened]
     for source in _inside(modulator_sources, "config.json"):
         modulator, refusals = Modulator.from_pretrained(source), []

@@ -572,6 +572,23 @@ def test_another_legend_keeps_the_drawing_by_name_and_shows_names_as_text(
     wait_until(drawer.page, lambda: harness.generated)
 
 
+def test_among_many_classes_one_is_found_by_its_name(drawer: Drawer, harness: Harness) -> None:
+    many = [LabelClass(f"thing {number}", "#123456") for number in range(149)]
+    update(drawer, harness, gr.update(classes=[*many, LabelClass("Zebra crossing", "#ff0000")]))
+    field = drawer.page.get_by_label("Find a class")
+    field.press_sequentially("bra c")  # b and a are keys of tools, too
+    visible = drawer.page.locator(".chip:visible")
+    wait_until(drawer.page, lambda: visible.count() == 1)
+    assert drawer.button("Brush").get_attribute("aria-pressed") == "true"
+    field.press("Enter")
+    assert drawer.button("Zebra crossing").get_attribute("aria-pressed") == "true"
+    assert field.input_value() == ""
+    assert visible.count() == 150
+    drawer.stroke((50, 50))
+    labels, _ = in_python(drawer, harness)
+    assert np.unique(labels).tolist() == [0, 150]
+
+
 def test_a_model_without_sketch_greys_its_tools(drawer: Drawer, harness: Harness) -> None:
     drawer.tool("Pen")
     update(drawer, harness, gr.update(layers=[LABELS]))

@@ -11,6 +11,8 @@ const VISIBLE =
 const HIDDEN =
   "M4 4l16 16M9.5 6.2A9 9 0 0 1 12 5.8c6 0 9.5 6.2 9.5 6.2a17 17 0 0 1-2.8 3.5M6.2 7.8A17 17 0 0 0 2.5 12S6 18.2 12 18.2a9 9 0 0 0 4.3-1.1";
 
+const MOST_SEEN = 30; // classes; among more one is found by its name
+
 const LAYER_NAMES = { labels: "Paint", sketch: "Sketch" };
 const NOT_TAKEN = { labels: "This model takes no painted classes", sketch: "This model takes no sketch" };
 
@@ -44,6 +46,26 @@ function menuOf(name, path, looks, ...items) {
     document[listen]("pointerdown", closeOutside);
   });
   return menu;
+}
+
+/** A field that leaves the chips whose names hold what is typed; Enter takes the first, Escape shows all again. */
+function makeFinder(chips) {
+  const field = make("input", { type: "search", class: "find", placeholder: "Find a class", "aria-label": "Find a class" });
+  const filter = () => {
+    const wanted = field.value.trim().toLowerCase();
+    for (const chip of chips) chip.hidden = !chip.title.toLowerCase().includes(wanted);
+  };
+  const clear = () => {
+    field.value = "";
+    filter();
+  };
+  field.addEventListener("input", filter);
+  field.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // letters are keys of tools elsewhere
+    if (event.key === "Enter") chips.find((chip) => !chip.hidden)?.click();
+    if (event.key === "Enter" || event.key === "Escape") clear();
+  });
+  return field;
 }
 
 export class Panel {
@@ -158,9 +180,9 @@ export class Panel {
       const swatch = make("i", { class: "swatch", "--swatch": action.color });
       const name = make("span", { class: "name" }, action.name);
       const key = make("kbd", {}, action.keys?.replace("Shift+", "⇧") ?? "");
-      return this.button(action, [swatch, name, key], { class: "chip" });
+      return this.button(action, [swatch, name, key], { class: "chip", title: action.name });
     });
-    this.legend.replaceChildren(...chips);
+    this.legend.replaceChildren(...(chips.length > MOST_SEEN ? [makeFinder(chips)] : []), ...chips);
     const row = ([keys, name]) => make("div", {}, make("dt", {}, make("kbd", {}, keys)), make("dd", {}, name));
     this.keyTable.replaceChildren(...keyList(this.classes).map(row));
   }

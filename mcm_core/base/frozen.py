@@ -22,6 +22,7 @@ from mcm_core.base import schedulers
 from mcm_core.base.embeddings import Embeddings
 from mcm_core.base.identity import identify
 from mcm_core.base.long_prompts import LongPrompts
+from mcm_core.base.low_memory import visiting, work_in_tiles
 from mcm_core.base.opening import (
     Family,
     hub_options,
@@ -29,6 +30,7 @@ from mcm_core.base.opening import (
     open_autoencoder,
     open_pipeline,
     recommended,
+    text_encoders,
 )
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
 from mcm_core.devices import choose_device, choose_dtype, choose_layout
@@ -82,8 +84,10 @@ class Base:
         preview_decoder: AutoencoderTiny | None = None,
         sums: str | None = None,
         vocabulary: Vocabulary | None = None,
+        low_memory: bool = False,
     ) -> None:
         self._pipe = pipe
+        self._visitors = text_encoders(pipe) if low_memory else []
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
         self.vocabulary = vocabulary
@@ -102,8 +106,11 @@ class Base:
         self.num_train_timesteps = self.identity.num_train_timesteps
         move: Any = nn.Module.to  # torch's own, whose stubs know no memory_format
         for network in self.networks():
-            move(network.requires_grad_(False).eval(), device=device, dtype=dtype)
+            where = torch.device("cpu") if network in self._visitors else device
+            move(network.requires_grad_(False).eval(), device=where, dtype=dtype)
             move(network, memory_format=choose_layout(device))
+        if low_memory:
+            work_in_tiles(self.vae)
         if self.vae is not None and dtype == torch.float16 and self.vae.config.get("force_upcast", False):
             nn.Module.to(self.vae, dtype=torch.float32)
         if preview_decoder is not None:
@@ -119,6 +126,7 @@ class Base:
         dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
         preview_decoder: str | Path | None = None,
+        low_memory: bool = False,
         **options: Any,
     ) -> Base:
         """Open a hub id, a diffusers folder, or one `.safetensors` checkpoint of Stable Diffusion or SDXL.
@@ -128,6 +136,7 @@ class Base:
             dtype, device: or their names; None for what suits the machine, see `mcm_core.devices`.
             preview_decoder: folder or hub id of an `AutoencoderTiny` for the latents of this base, so that
                 `preview` gives pictures.
+            low_memory: for a GPU on which it is tight, see `mcm_core.base.low_memory`.
             options: handed on to diffusers, for instance `revision`, `variant`, `local_files_only`, and for a
                 single file `config` (a folder or hub id with the family's configuration).
 
@@ -154,6 +163,7 @@ class Base:
             preview_decoder=decoder,
             sums=digest(Path(source)),
             vocabulary=read_vocabulary(source),
+            low_memory=low_memory,
         )
 
     def with_autoencoder(self, source: str | Path, **options: Any) -> Base:
@@ -257,7 +267,7 @@ class Base:
         """
         if not self.accepts_text:
             return [Embeddings() for _ in prompts]
-        with self._tokenizing:
+        with self._tokenizing, visiting(self._visitors, self.device):
             read = {prompt: parts(prompt) for prompt in prompts}
             longer = {text for text in read if self._long_prompts.are_needed_for(read[text])}
             made = {prompt: self._long_prompts.encode(read[prompt]) for prompt in longer}

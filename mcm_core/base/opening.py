@@ -78,6 +78,11 @@ def networks(pipe: Any) -> list[nn.Module]:
     return [network for network in found if network is not None]
 
 
+def text_encoders(pipe: Any) -> list[nn.Module]:
+    found = (getattr(pipe, name, None) for name in ("text_encoder", "text_encoder_2"))
+    return [network for network in found if network is not None]
+
+
 def recommended(source: str | Path, name: str) -> float | None:
     """What the model card of a local folder recommends for a parameter like `guidance_scale`, where the hub
     keeps it (`inference: parameters:` in its front matter); None where there is no such number."""

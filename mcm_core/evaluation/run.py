@@ -185,7 +185,8 @@ def _opened(options: argparse.Namespace) -> Evaluation:
     count = options.count or (QUICK_COUNT if options.quick else COUNT)
     if count < 2 or (options.steps is not None and options.steps < 1):
         raise InputError("--count must be at least 2 and --steps at least 1.")
-    pipeline = open_models(options.base, options.modulator, dtype=options.dtype, device=options.device)
+    opening = {"dtype": options.dtype, "device": options.device, "low_memory": options.low_memory}
+    pipeline = open_models(options.base, options.modulator, **opening)
     if pipeline.modulator is None:
         raise InputError("There is no modulator to evaluate: name one with --modulator.")
     segmenter = load(options.segmenter or shipped(SEGMENTER), pipeline.base.device)

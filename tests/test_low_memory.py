@@ -53,7 +53,11 @@ def test_encoders_go_back_whatever_happens() -> None:
             moves.append(str(where))
             return self
 
-    with pytest.raises(ValueError, match="a prompt"), low_memory.visiting([Network()], torch.device("cuda")):
-        assert moves == ["cuda"]
-        raise ValueError("a prompt that cannot be read")
+    def ask() -> None:
+        with low_memory.visiting([Network()], torch.device("cuda")):
+            assert moves == ["cuda"]
+            raise ValueError("a prompt that cannot be read")
+
+    with pytest.raises(ValueError, match="a prompt"):
+        ask()
     assert moves == ["cuda", "cpu"]

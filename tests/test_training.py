@@ -280,6 +280,21 @@ def test_accumulated_batches_learn_what_a_large_one_does(
     assert max((weights(parts)[name] - value).abs().max() for name, value in weights(large).items()) < 1e-6
 
 
+def test_a_run_goes_on_with_as_many_pairs_a_step_however_they_are_dealt_out(
+    tmp_path: Path, sd_folder: Path, pairs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*more: str) -> int:
+        return command.main(arguments(sd_folder, pairs_folder, tmp_path, *PLAIN, *more))
+
+    assert run("--steps", "1", "--batch-size", "4") == 0
+    assert run("--steps", "2", "--batch-size", "2") == 2
+    assert "holds a run of 4 pairs a step, not 2" in capsys.readouterr().err
+    assert run("--steps", "2", "--batch-size", "2", "--accumulate", "2") == 0
+    assert "Going on from step 1." in capsys.readouterr().out
+    assert run("--steps", "3", "--batch-size", "4", "--seed", "9") == 2
+    assert "holds a run with seed = 0, not 9" in capsys.readouterr().err
+
+
 def test_sigterm_leaves_a_checkpoint_and_a_message(
     tmp_path: Path, sd_folder: Path, pairs_folder: Path
 ) -> None:

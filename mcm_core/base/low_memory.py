@@ -1,4 +1,4 @@
-"""For a GPU on which a base is tight: pictures are decoded in tiles, and text encoders come only to be asked."""
+"""For a GPU on which a base is tight: pictures are decoded in tiles, text encoders come only to be asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TILE = 512
 
 
 def work_in_tiles(autoencoder: Any) -> None:
-    """From now on it takes the memory of one tile, whatever the picture; smaller pictures stay as they were."""
+    """From now on it takes the memory of one tile, whatever the picture; smaller ones stay as they were."""
     if not hasattr(autoencoder, "tile_latent_min_size"):  # VQ-VAEs are small
         return
     autoencoder.enable_slicing()

@@ -52,6 +52,11 @@ class Job:
     def out(self) -> Path:
         return Path(self.options.out)
 
+    @property
+    def pairs_per_step(self) -> int:
+        """Of all processes, in all the batches that make a step."""
+        return self.options.batch_size * self.options.accumulate * self.accelerator.num_processes
+
     def say(self, text: str) -> None:
         if self.accelerator.is_main_process:
             print(text, flush=True)
@@ -192,8 +197,7 @@ def summary(job: Job, modulator: Modulator) -> str:
     named = ", ".join(f"{n} with {kind.name}" for kind, n in zip(job.layout.modalities, counts, strict=True))
     shown = "" if options.dry_run else f"; see {job.out / 'understood.png'}"
     captioned = sum(bool(captions) for captions in job.pairs.captions)
-    batch = options.batch_size * options.accumulate * job.accelerator.num_processes
-    epochs = options.steps * batch / len(job.trained)
+    epochs = options.steps * job.pairs_per_step / len(job.trained)
     return "\n".join(
         [
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
@@ -201,6 +205,7 @@ def summary(job: Job, modulator: Modulator) -> str:
             f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out",
             f"drawings   {named}, {captioned} with a caption{shown}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
-            f"training   {options.steps} steps of {batch} pairs = {epochs:.1f} epochs, {options.optimiser}",
+            f"training   {options.steps} steps of {job.pairs_per_step} pairs = {epochs:.1f} epochs, "
+            f"{options.optimiser}",
         ]
     )

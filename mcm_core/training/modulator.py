@@ -240,6 +240,11 @@ def _require_same(job: Job) -> None:
                 f"{job.out} holds a run with {name} = {saved['options'].get(name)}, not {value}. "
                 "Take the same options to go on, or another --out to start anew."
             )
+    if saved["pairs_per_step"] != now["pairs_per_step"]:
+        raise InputError(
+            f"{job.out} holds a run of {saved['pairs_per_step']} pairs a step, not {now['pairs_per_step']}: "
+            "--batch-size times --accumulate times the processes. Make it the same to go on."
+        )
     if saved["data"] != now["data"] or saved["base"] != now["base"]:
         raise InputError(f"{job.out} holds a run with other data or another base. Take another --out.")
 
@@ -249,6 +254,7 @@ def _record(job: Job, facts: Facts | None) -> dict[str, Any]:
     return {
         "options": job.options.public(),
         "data": job.fingerprint,
+        "pairs_per_step": job.pairs_per_step,
         "base": {"id": job.base.id, "fingerprint": job.base.fingerprint},
         "versions": {
             "mcm_core": mcm_core.__version__,

@@ -32,9 +32,11 @@ FREE_ON_RESUME: tuple[str, ...] = (
     "init",
     "segmenter",
     "report_to",
+    "batch_size",
+    "accumulate",
 )
 """Options that may differ when a run goes on: they do not change what a step computes (but `steps` bends the
-learning rate's schedule)."""
+learning rate's schedule). Of the last two the product is compared, times the processes."""
 
 
 @dataclass(frozen=True)

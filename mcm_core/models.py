@@ -125,8 +125,11 @@ def open_all(
     opened: list[Base] = []
     for source in _inside(base_sources, "model_index.json"):
         decoder = (None if opened else preview_decoder) or _shipped_decoder(source)
-        own = {"preview_decoder": decoder, "low_memory": low_memory}
-        opened.append(Base.from_pretrained(source, dtype=dtype, device=device, **own))
+        opened.append(
+            Base.from_pretrained(
+                source, dtype=dtype, device=device, preview_decoder=decoder, low_memory=low_memory
+            )
+        )
     pairs: list[list[MCMPipeline]] = [[] for _ in opened]
     for source in _inside(modulator_sources, "config.json"):
         modulator, refusals = Modulator.from_pretrained(source), []

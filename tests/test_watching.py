@@ -90,7 +90,7 @@ def test_there_need_be_none() -> None:
 
 
 def command(base: Path, folder: Path, *more: str) -> list[str]:
-    data = build_pairs(folder / "pairs", 4)
+    data = build_pairs(folder / "pairs", 10)
     return ["train", "--base", str(base), "--data", str(data), "--out", str(folder / "out"), *ONE_STEP, *more]
 
 

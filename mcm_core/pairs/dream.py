@@ -131,7 +131,8 @@ def paint(dreaming: Dreaming, prompts: Sequence[str], seeds: Sequence[int]) -> T
         batch = torch.cat([sample] * 2) if twice else sample
         output = base.predict(batch, timestep, embeddings, dreaming.guidance_scale)
         if twice:
-            output = guide(*output.chunk(2), dreaming.guidance_scale)
+            negatives, positives = output.chunk(2)
+            output = guide(negatives, positives, dreaming.guidance_scale)
         latents = schedulers.step(scheduler, output, timestep, latents, generator)
     return latents
 

@@ -122,7 +122,7 @@ def _labeller(probabilities: Callable[[Tensor], Tensor], known: Sequence[str], m
 
     @torch.inference_mode()
     def labelled(pictures: np.ndarray) -> Labelled:
-        found = probabilities(torch.from_numpy(np.ascontiguousarray(pictures))).float().cpu()
+        found = probabilities(torch.from_numpy(pictures.copy())).float().cpu()
         found = functional.interpolate(found, pictures.shape[1:3], mode="bilinear", align_corners=False)
         own = torch.zeros(len(found), len(merging.classes) + 1, *found.shape[2:])
         own.index_add_(1, table, found)

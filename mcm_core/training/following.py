@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -53,11 +54,13 @@ def drawn_with(samples: Sequence[Sample], modality: str) -> list[Sample]:
 
 
 def strokes_followed(sketched: Sequence[Sample]) -> Score:
-    """F1 of strokes and outlines, see `evaluation.strokes`; of samples with a sketch, at least one."""
+    """F1 of strokes and outlines, see `evaluation.strokes`; of samples with a sketch, at least one. Pictures
+    without an outline follow none."""
 
     def f1(picture_of: Callable[[Sample], np.ndarray]) -> float:
         counts = [matches(one.pair.maps[SKETCH], outlines(picture_of(one))) for one in sketched]
-        return agreement(np.sum(counts, axis=0)).f1
+        score = agreement(np.sum(counts, axis=0)).f1
+        return 0.0 if math.isnan(score) else score
 
     return Score(f1(lambda one: one.drawn), f1(lambda one: one.alone), f1(lambda one: one.pair.picture))
 

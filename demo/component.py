@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ def _constant(path: Path) -> str:
     return "$" + re.sub(r"\W", "_", f"{path.parent.name}/{path.stem}")
 
 
+@cache
+def _texts(folder: Path) -> tuple[str, str]:
+    """The style and the script of a component's folder; Gradio makes a component anew whenever it changes."""
+    styles = (FOLDER / "component.css", folder / f"{folder.name}.css")
+    return "\n".join(style.read_text(encoding="utf-8") for style in styles), bundle(folder / "main.js")
+
+
 class Component(gr.HTML):
     """A component whose `folder` holds main.js, which exports `mount`, and a style of the folder's name.
 
@@ -87,13 +95,13 @@ class Component(gr.HTML):
     ) -> None:
         vars(self).update(props or {})  # else gr.HTML takes any name that the script quotes for an event
         name = self.folder.name
-        styles = (FOLDER / "component.css", self.folder / f"{name}.css")
+        style, script = _texts(self.folder)
         super().__init__(
             value=value,
             label=label,
             html_template=f'<div class="mcm-{name}"></div>',
-            css_template="\n".join(style.read_text(encoding="utf-8") for style in styles),
-            js_on_load=bundle(self.folder / "main.js"),
+            css_template=style,
+            js_on_load=script,
             apply_default_css=False,
             **(props or {}),
             **kwargs,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from starlette.middleware import Middleware
 
 from mcm_core.drawing.conditions import InputError
@@ -53,6 +55,24 @@ class Blocks(gr.Blocks):
             if block_fn.fn is None:
                 raise InputError("This event happens in the browser: there is nothing to ask for.")
             return await super().process_api(block_fn, *args, **options)
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        """What an event leaves as it is costs nothing. Gradio would make each such component anew, and its
+        configuration twice: at every step of every run, most of what a page's process has to do."""
+        by_component = isinstance(predictions, dict) and all(isinstance(key, Block) for key in predictions)
+        if not by_component or not predictions:
+            return await super().postprocess_data(block_fn, predictions, state)
+        told = {component._id for component in predictions}
+        some = copy.copy(block_fn)
+        some.outputs = [block for block in block_fn.outputs if block._id in told]
+        if len(some.outputs) < len(told):  # one that is no output: Gradio says so
+            return await super().postprocess_data(block_fn, predictions, state)
+        values = iter(await super().postprocess_data(some, predictions, state))
+        unchanged = {True: None, False: gr.skip()}
+        return [
+            next(values) if block._id in told else unchanged[bool(block.stateful)]
+            for block in block_fn.outputs
+        ]
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
         if len(inputs) > len(block_fn.inputs):

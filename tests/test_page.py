@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import base64
 import json
 import pickle
@@ -18,6 +19,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.state_holder import SessionState
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -30,7 +32,7 @@ from demo.page import lay_out
 from demo.parts import ALL
 from demo.restoring import lost
 from demo.runs import Run, Runs
-from demo.ui import build_ui
+from demo.ui import Blocks, build_ui
 from demo.visit import KEPT, Shown, Visit
 from mcm_core import Base, MCMPipeline
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass
@@ -524,3 +526,35 @@ def test_the_mini_model_is_the_default_and_other_models_come_without_its_modulat
 
 def test_building_the_page_launches_nothing(models: Models) -> None:
     assert not build_ui(models).is_running
+
+
+# -- what Gradio does with it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [(0,), (1, 3), (2,), (0, 1, 2, 3)])
+def test_outputs_that_an_event_leaves_as_they_are_cost_nothing(told: tuple[int, ...]) -> None:
+    """The answer is Gradio's own; components that are not in it are not made anew."""
+    with Blocks() as blocks:
+        fields = [gr.Textbox("x"), gr.Number(1), gr.State(5), gr.Textbox("y")]
+        gr.Button().click(lambda: None, None, fields)
+    (function,) = blocks.fns.values()
+    ours, theirs = SessionState(blocks), SessionState(blocks)
+
+    def answer() -> dict[Any, Any]:  # anew, since Gradio takes values out of updates
+        values = ["new", gr.update(minimum=2), 6, gr.update(value="z")]
+        return {fields[index]: values[index] for index in told}
+
+    expected = asyncio.run(gr.Blocks.postprocess_data(blocks, function, answer(), theirs))
+    assert asyncio.run(blocks.postprocess_data(function, answer(), ours)) == expected
+    assert ours[fields[2]._id] == theirs[fields[2]._id]
+    for index in {0, 1, 3} - {*told}:
+        assert ours[fields[index]._id] is fields[index]
+
+
+def test_a_component_that_is_no_output_is_an_error() -> None:
+    with Blocks() as blocks:
+        field, other = gr.Textbox("x"), gr.Textbox("y")
+        gr.Button().click(lambda: None, None, field)
+    (function,) = blocks.fns.values()
+    with pytest.raises(ValueError, match="not specified as output"):
+        asyncio.run(blocks.postprocess_data(function, {field: "a", other: "b"}, None))

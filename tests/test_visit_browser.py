@@ -14,6 +14,7 @@ import pytest
 from demo.models import Models
 from demo.ui import build_ui, launch_options
 from mcm_core.record import digest, read_record
+from mcm_core.request import Request
 from tests import pages
 from tests.browser import served, wait_until
 from tests.pages import SIZE, Paced
@@ -97,11 +98,13 @@ def test_words_and_strokes_share_one_order(
         visitor.page.locator(PROMPT).fill(f"hills {'ab'[index % 2] * (index + 1)}")
         visitor.stroke((5, 10 * index + 5), (60, 10 * index + 5))
     last = f"hills {'b' * 4}"
-    wait_until(visitor.page, lambda: pipeline.begun[-1].prompt == last)
+
+    def is_last(request: Request) -> bool:
+        return request.prompt == last and request.conditions == visitor.stored()
+
+    wait_until(visitor.page, lambda: is_last(pipeline.begun[-1]))
     wait_until(visitor.page, lambda: visitor.state() == "done" and not pipeline.active)
-    request = request_of(visitor.file(visitor.shown_picture() or ""), tmp_path)
-    assert request.prompt == last
-    assert request.conditions == visitor.stored()
+    assert is_last(request_of(visitor.file(visitor.shown_picture() or ""), tmp_path))
     assert said_of_picture(visitor) == ""
 
 

@@ -150,7 +150,7 @@ def test_what_it_cannot_do_is_told(base: Base, live: Modulator, asked: dict, tol
 
 
 def test_its_scheduler_is_of_no_other_modulator(base: Base, modulator: Modulator) -> None:
-    with pytest.raises(InputError, match="no scheduler 'lcm'"):
+    with pytest.raises(InputError, match="'lcm' is for bases made for few steps"):
         Request(scheduler="lcm").resolved(base, modulator)
 
 

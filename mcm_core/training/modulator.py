@@ -38,6 +38,7 @@ from mcm_core.training.options import Options, parse
 from mcm_core.training.stopping import Stop
 from mcm_core.training.watching import (
     begin_tracking,
+    end_tracking,
     held_out,
     require_tracker,
     samples_are_due,
@@ -115,7 +116,7 @@ def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
     if job.accelerator.is_main_process:
         publish(job, training, frozen, objective)
     job.accelerator.wait_for_everyone()
-    job.accelerator.end_training()
+    end_tracking(job)
     return 0
 
 

@@ -70,6 +70,12 @@ def begin_tracking(job: Job) -> None:
         job.accelerator.init_trackers("mcm", plain)
 
 
+def end_tracking(job: Job) -> None:
+    """After the last step; `Accelerator.end_training` would end the group of processes, too."""
+    for tracker in job.accelerator.trackers:
+        tracker.finish()
+
+
 def require_tracker(options: Options) -> None:
     """Raises InputError: the package that --report-to names is not there."""
     if options.report_to and find_spec(options.report_to) is None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from gradio.processing_utils import hash_bytes
+from gradio.utils import get_upload_folder
 from PIL import Image, ImageFilter
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, Conditions, LabelClass, Size
 from mcm_core.drawing.palette import palette_picture
+from mcm_core.files import write_whole
 
 THUMBNAIL = 112
 """The longer side of a thumbnail in pixels, twice what is shown, for dense displays."""
@@ -44,6 +49,18 @@ def png(pixels: np.ndarray, compress_level: int = 6) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=compress_level)
     return file.getvalue()
+
+
+def kept(data: bytes, name: str) -> str:
+    """The path of a file that the page may serve, known by its contents. One that is there already may be on
+    its way to somebody: it stays as it is, and counts as new where old ones are taken away."""
+    path = Path(get_upload_folder()) / hash_bytes(data) / name
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+    return str(path.resolve())
 
 
 def preview_url(pixels: np.ndarray) -> str:

@@ -9,8 +9,6 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
@@ -20,7 +18,7 @@ from .errors import readable
 from .form import Updates
 from .models import Model, Models
 from .page import Page
-from .pictures import enlarged, png
+from .pictures import enlarged, kept, png
 from .runs import Run
 from .views import pixels
 from .visit import Visit
@@ -52,7 +50,7 @@ class Reuse:
             if times not in TIMES:
                 raise InputError("A copy can be 2 or 4 times as large.")
             name = f"picture-{times}x.png"
-            path = save_bytes_to_cache(png(enlarged(picture, times)), name, get_upload_folder())
+            path = kept(png(enlarged(picture, times)), name)
             copy = FileData(path=path, orig_name=Path(path).name).model_dump()
             return {self.page.viewer: {"larger": copy, "number": Run().number}}
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from mcm_core.drawing.conditions import LABELS, Conditions, InputError, resize_map
@@ -30,6 +28,7 @@ from .pictures import (
     difference,
     drawing_layers,
     heat,
+    kept,
     middle,
     outline,
     preview_url,
@@ -202,6 +201,5 @@ def followed(model: Model, request: Resolved, images: np.ndarray) -> View:
 
 def file(image: np.ndarray, request: Request, model: Model) -> dict[str, Any]:
     """The picture as a PNG that the page serves, with the request inside."""
-    png = write_png(image, request, model.origin)
-    path = save_bytes_to_cache(png, f"picture-{request.seeds[0]}.png", get_upload_folder())
+    path = kept(write_png(image, request, model.origin), f"picture-{request.seeds[0]}.png")
     return FileData(path=path, orig_name=Path(path).name).model_dump()

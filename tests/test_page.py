@@ -6,11 +6,13 @@ import ast
 import asyncio
 import base64
 import json
+import os
 import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -526,6 +528,25 @@ def test_the_mini_model_is_the_default_and_other_models_come_without_its_modulat
 
 def test_building_the_page_launches_nothing(models: Models) -> None:
     assert not build_ui(models).is_running
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_may_be_on_its_way_is_not_written_again(tmp_path: Path) -> None:
+    """Two visitors whose pictures are the same share a file, and neither gets half of it."""
+    data = np.random.default_rng(0).bytes(2_000_000)
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(8) as visitors:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+        seen = visitors.map(lambda _: Path(pictures.kept(data, "same.png")).read_bytes(), range(32))
+        assert all(one == data for one in seen)
+        path = Path(pictures.kept(data, "same.png"))
+        os.utime(path, (0, 0))
+        before = path.stat()
+        pictures.kept(data, "same.png")
+    assert path.stat().st_ino == before.st_ino
+    assert path.stat().st_mtime > before.st_mtime
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
 
 
 # -- what Gradio does with it ------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import torch
 from huggingface_hub import metadata_save
 
 from mcm_core.base.opening import Family, networks, open_pipeline
-from mcm_core.base.schedulers import SCHEDULERS
+from mcm_core.base.schedulers import SCHEDULERS, converted
 from mcm_core.drawing.conditions import InputError
 from mcm_core.request import MAX_GUIDANCE, MAX_STEPS
 from mcm_core.sums import write_sums
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     for source, weight in map(_weighted, options.lora):
         _fuse(pipe, family, source, weight)
     if options.scheduler:
-        pipe.scheduler = _scheduler(pipe.scheduler, options.scheduler)
+        pipe.scheduler = converted(pipe.scheduler, options.scheduler)
     _save(pipe, options)
     print(f"{options.out} is a base like any other: mcm app --base {options.out}")
     return 0
@@ -100,25 +100,17 @@ def _fuse(pipe: Any, family: Family, source: str, weight: float) -> None:
         import peft  # noqa: F401
     except ImportError:
         raise InputError('LoRAs need peft: pip install "peft>=0.19,<1"') from None
-    before = [parameter.detach().clone() for parameter in pipe.unet.parameters()]
     try:
         pipe.load_lora_weights(source, use_safetensors=True)
+        if not pipe.get_list_adapters():
+            raise ValueError("It has nothing for any network of this base.")
         pipe.fuse_lora(lora_scale=weight)
         pipe.unload_lora_weights()
     except Exception as error:  # diffusers and peft have many kinds
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"The LoRA {source} cannot be used with this base. {first_line[:300]}") from error
-    same = all(torch.equal(*pair) for pair in zip(before, pipe.unet.parameters(), strict=True))
-    if same and weight:
-        raise InputError(f"The LoRA {source} changed nothing: it was made for another kind of base.")
     for network in networks(pipe):
         require_finite(network, source)
-
-
-def _scheduler(template: Any, name: str) -> Any:
-    """A scheduler of this name on the noise schedule of `template`."""
-    latent = {"clip_sample": False, "skip_prk_steps": True}
-    return SCHEDULERS[name].from_config({**latent, **template.config})
 
 
 def _save(pipe: Any, options: argparse.Namespace) -> None:

@@ -161,7 +161,7 @@ def test_it_is_written_in_half_precision(sd_folder: Path, tmp_path: Path) -> Non
 
 
 def test_another_networks_lora_is_refused(sdxl_folder: Path, lora: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be used with this base|changed nothing"):
+    with pytest.raises(InputError, match="cannot be used with this base"):
         fuse(["--base", str(sdxl_folder), "--lora", str(lora), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
 

@@ -103,6 +103,11 @@ def make_scheduler(template: Any, name: str | None = None, *, latent: bool = Tru
     name = checked_name(template, name)
     if type(template) is SCHEDULERS[name]:
         return copy.deepcopy(template)
+    return converted(template, name, latent=latent)
+
+
+def converted(template: Any, name: str, *, latent: bool = True) -> Any:
+    """A scheduler of this name on the noise schedule of `template`, whether or not that suits the base."""
     config = {"skip_prk_steps": True, **template.config}  # as every Stable Diffusion folder has it for pndm
     if latent:
         config.setdefault("clip_sample", False)

@@ -40,12 +40,12 @@ class Page:
         self.api = f"{url.rstrip('/')}/gradio_api"
 
     def picture(self, seed: int, session: str) -> str:
-        """The SHA-256 of the file that a request is answered with, or the words of a refusal."""
+        """The SHA-256 of the file that a request is answered with; a refusal ends the benchmark."""
         with self.events(seed, STEPS, session) as stream:
             *_, event, told = [line for line in stream.iter_lines() if line.strip()]
         data = json.loads(told.removeprefix("data: "))
         if event != "event: complete":
-            return str(data)
+            raise RuntimeError(f"seed {seed} was refused: {data}")
         file = httpx.get(f"{self.api}/file={data[0]['path']}", timeout=PATIENCE_S)
         return hashlib.sha256(file.raise_for_status().content).hexdigest()
 

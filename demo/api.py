@@ -108,6 +108,9 @@ def parameters(models: Models) -> dict[str, Any]:
             list(FITS), value="crop", label="how files of another shape are fitted", allow_custom_value=True
         ),
         "zero_based": Flag(False, label="ids of the label map count from 0"),
+        "prompt_boost": Number(
+            label="the prompt is guided so many times as much while the drawing acts; none: the model's own"
+        ),
     }
 
 

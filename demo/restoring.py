@@ -13,7 +13,7 @@ import numpy as np
 from mcm_core.drawing.conditions import LABELS
 from mcm_core.drawing.picture_files import to_rgb
 from mcm_core.record import CHANGED, Record, open_recorded
-from mcm_core.request import DEFAULT_PLACEMENT, Resolved
+from mcm_core.request import DEFAULT_PLACEMENT, Resolved, known_boost
 
 from . import views
 from .canvas import dropped_file
@@ -178,4 +178,6 @@ def lost(request: Resolved, model: Model) -> list[str]:
         notes.append(f"it was painted at {request.width} x {request.height} pixels")
     if request.placement != DEFAULT_PLACEMENT:
         notes.append(f"it was painted with the placement {request.placement!r}")
+    if request.guided and request.prompt_boost != known_boost(None, model.pipeline.modulator):
+        notes.append(f"its prompt was guided {request.prompt_boost:g} times as much")
     return notes

@@ -34,7 +34,7 @@ COMMANDS = {
     "train-preview-decoder": ("mcm_core.mini.preview_decoder", "train the small decoder of previews"),
     "train-segmenter": ("mcm_core.mini.segmenter_training", "train the network that judges pictures"),
     "fuse": ("mcm_core.fuse", "a base with LoRAs and defaults of its own, as a folder"),
-    "doctor": ("mcm_core.doctor", "check that a model's files are whole and open"),
+    "doctor": ("mcm_core.doctor", "whether a model's files are whole, and whether a pair fits"),
     "evaluate": ("mcm_core.evaluation.run", "measure control, quality and diversity"),
 }
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mcm_core.drawing.conditions import Conditions, to_tensors
-from mcm_core.modulation import correction
+from mcm_core.modulation import boosted, correction
 from mcm_core.modulator import Modulator
 from mcm_core.schedule import SMALLEST_ALPHA, Moment
 
@@ -38,6 +38,7 @@ class Control:
     Attributes:
         strength: of the whole correction; the modalities' shares are in the features already.
         start, end: the part of the trajectory, in [0, 1], in which it acts.
+        prompt_boost: see `modulation.boosted`.
     """
 
     modulator: Modulator
@@ -45,6 +46,7 @@ class Control:
     strength: float
     start: float
     end: float
+    prompt_boost: float = 1.0
 
     def acts_at(self, progress: float, now: Moment) -> bool:
         """Whether it acts after `progress` in [0, 1) of the trajectory: not outside of the windows of request
@@ -73,6 +75,12 @@ class Control:
             self.strength * change.nu.abs().mean(dim=1),
         )
 
+    def correct_prompt(self, negative: Tensor, positive: Tensor, sample: Tensor, now: Moment) -> Corrected:
+        """The prompt's branch alone, modulated, before guidance leads away from the negative one."""
+        corrected = self.correct(positive, sample, now)
+        led = boosted(positive, negative, corrected.output, self.prompt_boost, self.strength)
+        return replace(corrected, output=led)
+
 
 @torch.no_grad()
 def prepare(
@@ -82,6 +90,7 @@ def prepare(
     latent_size: tuple[int, int],
     start: float,
     end: float,
+    prompt_boost: float = 1.0,
 ) -> Control | None:
     """The control that a drawing exerts; None where there is none: nothing drawn, or all strengths 0.
 
@@ -99,7 +108,7 @@ def prepare(
     maps = to_tensors(conditions, (height, width), modulator.device)
     presence = {name: value / overall for name, value in given.items()}
     features = modulator.encode(maps, presence, size=latent_size)
-    return Control(modulator, features, overall, start, end)
+    return Control(modulator, features, overall, start, end, prompt_boost)
 
 
 @torch.no_grad()

@@ -114,16 +114,18 @@ def _reads(modulator: Modulator) -> str:
 
 def _one_step(pipeline: MCMPipeline) -> str:
     """One step of a picture, with a drawing where a modulator reads one."""
+    from mcm_core.control import NotFiniteError
     from mcm_core.request import Request
 
     drawn, modulator = Conditions(), pipeline.modulator
     if modulator is not None:
         drawn = Conditions({kind.name: _scribble(pipeline.base, kind) for kind in modulator.modalities})
     asked = Request(conditions=drawn, seeds=(0,), steps=None if modulator and modulator.live else 1)
-    pipeline(asked)  # the first call prepares what later ones use
-    result = pipeline(asked)
-    if modulator is not None and not np.isfinite(result.actions).all():
-        raise InputError("The modulator's numbers are not finite on this base: take --dtype float32.")
+    try:
+        pipeline(asked)  # the first call prepares what later ones use
+        result = pipeline(asked)
+    except NotFiniteError as error:
+        raise InputError(f"They paint no picture here. {error}") from error
     acted = ", with a drawing that the modulator acted on" if result.actions.any() else ""
     steps = "one step" if result.request.steps == 1 else f"{result.request.steps} steps"
     return f"a picture of {steps}{acted}: {result.seconds:.2f} s here, from prompt to pixels"

@@ -19,6 +19,7 @@ from mcm_core.base.opening import Family, networks, open_pipeline
 from mcm_core.base.schedulers import SCHEDULERS, converted
 from mcm_core.drawing.conditions import InputError
 from mcm_core.request import MAX_GUIDANCE, MAX_STEPS
+from mcm_core.schedule import PREDICTION_TYPES
 from mcm_core.sums import write_sums
 from mcm_core.vocabulary import FILE as VOCABULARY
 from mcm_core.weights import PICKLES, require_finite
@@ -35,9 +36,13 @@ def main(argv: Sequence[str]) -> int:
     """Write the folder and name it; 0 when it is there. Errors are `InputError`."""
     options = parser().parse_args(argv)
     _check(options)
-    pipe, family = open_pipeline(options.base)
+    hub = {"revision": options.revision, "variant": options.variant}
+    pipe, family = open_pipeline(options.base, **{name: value for name, value in hub.items() if value})
     for source, weight in map(_weighted, options.lora):
         _fuse(pipe, family, source, weight)
+    if options.prediction_type:
+        config = pipe.scheduler.config
+        pipe.scheduler = pipe.scheduler.from_config(config, prediction_type=options.prediction_type)
     if options.scheduler:
         pipe.scheduler = converted(pipe.scheduler, options.scheduler)
     _save(pipe, options)
@@ -53,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("--base", required=True, help="diffusers folder, hub id or .safetensors file")
+    options.add_argument("--revision", help="branch, tag or commit of a hub id")
+    options.add_argument("--variant", help="of its files, such as fp16")
+    options.add_argument(
+        "--prediction-type",
+        choices=PREDICTION_TYPES,
+        help="what its U-Net predicts, where its files do not say (a checkpoint of one file)",
+    )
     options.add_argument(
         "--lora",
         nargs="+",

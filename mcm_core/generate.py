@@ -91,6 +91,12 @@ def _add_request(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--start", type=float, help="when the modulation begins, from 0")
     group.add_argument("--end", type=float, help="when it ends, up to 1")
     group.add_argument("--placement", help="under guidance: both, conditional or guided")
+    group.add_argument(
+        "--prompt-boost",
+        type=float,
+        metavar="X",
+        help="guide the prompt X times as much while the drawing acts (default: the modulator's own)",
+    )
     which = group.add_mutually_exclusive_group()
     which.add_argument("--plain", action="store_true", help="the base alone: every strength is 0")
     which.add_argument("--compare", action="store_true", help="also write the picture without modulation")

@@ -32,6 +32,22 @@ def modulate(eps: Tensor, gamma: Tensor, nu: Tensor, strength: float = 1.0) -> T
     return eps + correction(eps, gamma, nu, strength)
 
 
+def boosted(
+    positive: Tensor, negative: Tensor, modulated: Tensor, prompt_boost: float, strength: float
+) -> Tensor:
+    """The modulated prompt's branch, from which guidance leads `prompt_boost` times as far along the prompt.
+
+    A drawing that is guided drowns what the prompt says of light and season. As with the two scales of
+    InstructPix2Pix (Brooks et al. 2023), words and drawing then count differently:
+
+        guide(negative, this, w) = negative + w * (boost * (positive - negative) + modulated - positive)
+
+    at strength 1; at strength 0, and for a boost of 1, it is `modulated` itself.
+    """
+    further = strength * (prompt_boost - 1)
+    return modulated + further * (positive - negative) if further else modulated
+
+
 def guide(negative: Tensor, positive: Tensor, guidance_scale: float) -> Tensor:
     """Classifier-free guidance, in the order of operations of diffusers."""
     return negative + guidance_scale * (positive - negative)

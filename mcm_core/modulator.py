@@ -75,6 +75,7 @@ class Modulator(ModelMixin, ConfigMixin):
         latent_scaling, latent_shift, num_train_timesteps: of that base, see `base.Base`.
         training_window: [first, last) timesteps that it was trained on; None stands for all. Outside of the
             window it does not act.
+        prompt_boost: how much more the prompt is guided while it acts, see `request.Request`.
         live: the fields of a `Live` for a modulator that was distilled to few unguided steps, else None.
     """
 
@@ -95,6 +96,7 @@ class Modulator(ModelMixin, ConfigMixin):
         latent_shift: float = 0.0,
         num_train_timesteps: int = 1000,
         training_window: Sequence[int] | None = None,
+        prompt_boost: float = 1.0,
         live: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()

@@ -225,6 +225,8 @@ def from_json(text: str, takes: Collection[str] | None = None) -> Record:
 
 def _request(content: Mapping[str, Any], takes: Collection[str] | None) -> Request:
     values = content["request"]
+    if isinstance(values, dict):  # older records come from before there was a boost
+        values = {"prompt_boost": 1.0, **values}
     _require_keys(values, {f.name for f in fields(Request)} - {"conditions"}, "request")
     if not isinstance(values["seeds"], list) or not isinstance(values["strength"], dict):
         raise InputError(_NOT_A_RECORD.format("its seeds or strengths are of another type"))

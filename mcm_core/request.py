@@ -28,6 +28,7 @@ MAX_BATCH = 16
 MAX_PROMPT = 1000
 MAX_GUIDANCE = 30.0
 MAX_STRENGTH = 2.0
+MAX_BOOST = 5.0
 MIN_LATENTS = 8
 """The shortest side of a picture, in latents."""
 MAX_GROWTH = 2
@@ -53,6 +54,8 @@ class Request:
         strength: 0 (off) to `MAX_STRENGTH` by modality; those not named count 1.
         start, end: the part of the trajectory, in [0, 1], in which the modulator acts.
         placement: where it acts under guidance, see `modulation.Placement`.
+        prompt_boost: how many times as much the prompt is guided while the drawing acts in its branch, 1 to
+            `MAX_BOOST`, see `modulation.boosted`; None for what the modulator is made for.
         compare: also make the picture from the same noise without the drawing.
         previews: also make a preview at every step.
     """
@@ -70,6 +73,7 @@ class Request:
     start: float = 0.0
     end: float = 1.0
     placement: Placement = DEFAULT_PLACEMENT
+    prompt_boost: float | None = None
     compare: bool = False
     previews: bool = True
 
@@ -98,6 +102,7 @@ class Request:
             start=start,
             end=end,
             placement=known_placement(self.placement),
+            prompt_boost=known_boost(self.prompt_boost, modulator),
             compare=_flag("compare", self.compare),
             previews=_flag("previews", self.previews),
             guided=guidance_scale > 1 and not base.embeds_guidance,
@@ -119,6 +124,7 @@ class Resolved(Request):
     scheduler: str = field(kw_only=True)
     width: int = field(kw_only=True)
     height: int = field(kw_only=True)
+    prompt_boost: float = field(kw_only=True)
     guided: bool = field(kw_only=True)
     live: bool = field(default=False, kw_only=True)
 
@@ -185,6 +191,13 @@ def known_placement(value: Any) -> Placement:
     if value not in PLACEMENTS:
         raise InputError(f"placement must be one of {', '.join(PLACEMENTS)}.")
     return value
+
+
+def known_boost(value: Any, modulator: Modulator | None) -> float:
+    """How much more the prompt is guided; by default as the modulator's config says. Raises InputError."""
+    if value is None:
+        value = 1.0 if modulator is None else modulator.config.prompt_boost
+    return _number("prompt_boost", value, 1, MAX_BOOST)
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:

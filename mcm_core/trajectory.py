@@ -118,9 +118,10 @@ def _modulated(
     untouched = output[:0]
     if setting.request.guided and placement == "conditional":
         untouched, output = output.chunk(2)
-    elif placement == "guided":
-        output = _guided(setting, output)
-    corrected = control.correct(output, sample, now)
+        corrected = control.correct_prompt(untouched, output, sample, now)
+    else:
+        output = _guided(setting, output) if placement == "guided" else output
+        corrected = control.correct(output, sample, now)
     trajectory.gamma_action, trajectory.nu_action = corrected.gamma_action[-1:], corrected.nu_action[-1:]
     return _guided(setting, torch.cat([untouched, corrected.output]))
 

@@ -35,7 +35,14 @@ from mcm_core.base.schedulers import prediction_type
 from mcm_core.control import Control, prepare
 from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.modulator import Modulator
-from mcm_core.request import DEFAULT_PLACEMENT, fitting_drawing, known_placement, strengths, window
+from mcm_core.request import (
+    DEFAULT_PLACEMENT,
+    fitting_drawing,
+    known_boost,
+    known_placement,
+    strengths,
+    window,
+)
 from mcm_core.schedule import Moment, moment
 
 UNSUITABLE = {
@@ -56,6 +63,7 @@ def modulate(
     start: float = 0.0,
     end: float = 1.0,
     placement: str = DEFAULT_PLACEMENT,
+    prompt_boost: float | None = None,
 ) -> Any:
     """A new pipeline of the type of `pipe`, with the same weights, that follows a drawing.
 
@@ -67,6 +75,7 @@ def modulate(
         start, end: the part of the noise schedule, in [0, 1] from pure noise on, in which it acts. A U-Net
             sees timesteps, not step numbers: 0.5 is the middle of the base's noise schedule.
         placement: "both" or "conditional", see `modulation.Placement`.
+        prompt_boost: as in a `Request`; it is for "conditional".
 
     Raises:
         InputError: the modulator does not fit or is made for few steps, one of the values cannot be, "guided"
@@ -87,10 +96,10 @@ def modulate(
     drawn, acts = fitting_drawing(conditions, modulator), window(start, end)
     names = [modality.name for modality in modulator.modalities]
     given = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
-    judged = strengths(given, modulator)
+    judged, boost = strengths(given, modulator), known_boost(prompt_boost, modulator)
 
     def control(size: tuple[int, int]) -> Control | None:
-        return prepare(modulator, drawn, judged, size, *acts)
+        return prepare(modulator, drawn, judged, size, *acts, boost)
 
     unet = ModulatedUNet(pipe, modulator, control, placement)
     parts = {**pipe.config, **pipe.components, "unet": unet, "scheduler": copy.deepcopy(pipe.scheduler)}
@@ -209,8 +218,12 @@ class ModulatedUNet(ModelMixin):
         if pipe is not None:
             _check_kind(pipe)
         untouched = _unconditional(pipe, len(output)) if self._placement == "conditional" else 0
-        corrected = control.correct(output[untouched:], latents[untouched:], now)
-        return torch.cat([output[:untouched], corrected.output])
+        negative, positive, sample = output[:untouched], output[untouched:], latents[untouched:]
+        if untouched:
+            corrected = control.correct_prompt(negative, positive, sample, now)
+        else:
+            corrected = control.correct(positive, sample, now)
+        return torch.cat([negative, corrected.output])
 
     def _control_at(self, sample: Tensor) -> Control | None:
         """The drawing at the size of `sample`; encoded once per size, device and precision."""

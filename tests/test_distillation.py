@@ -109,8 +109,16 @@ def setting(argv: list[str]) -> tuple[Job, Frozen, Distillation, Conditioned, Ba
     return job, make_frozen(job), distillation, Conditioned(student), batch
 
 
-def answer(base: Base, modulator: Modulator, batch: Batch, x: Tensor, t: Tensor, guidance: float) -> Tensor:
-    """x0 by hand of each row by itself, from a base that predicts v."""
+def answer(
+    base: Base,
+    modulator: Modulator,
+    batch: Batch,
+    x: Tensor,
+    t: Tensor,
+    guidance: float,
+    boost: float = 1.0,
+) -> Tensor:
+    """x0 by hand of each row by itself, from a base that predicts v; the prompts of drawings boosted."""
     rows = []
     for row, text in enumerate(batch.texts):
         a, s = base.moment(float(t[row])).alpha, base.moment(float(t[row])).sigma
@@ -121,22 +129,27 @@ def answer(base: Base, modulator: Modulator, batch: Batch, x: Tensor, t: Tensor,
         presence = {name: given[row : row + 1] for name, given in batch.presence.items()}
         features = modulator.encode(maps, presence, size=(8, 8), batch=1)
         change = modulator(sample, eps, t[row], a, features)
-        guided = textless + guidance * (change.gamma * eps + change.nu - textless)
+        further = (boost - 1) * (eps - textless) if any(presence.values()) else 0
+        guided = textless + guidance * (change.gamma * eps + change.nu - textless + further)
         rows.append((sample - s * guided) / a)
     return torch.cat(rows)
 
 
-@pytest.mark.parametrize("place", [0, 7, 31])
+@pytest.mark.parametrize(("place", "boost"), [(0, 1.0), (0, 2.0), (7, 1.0), (7, 2.0), (31, 1.0)])
 @torch.no_grad()
-def test_the_goal_is_the_target_a_step_of_the_teacher_further_on(argv: list[str], place: int) -> None:
+def test_the_goal_is_the_target_a_step_of_the_teacher_further_on(
+    argv: list[str], place: int, boost: float
+) -> None:
     """And at the lowest timestep the teacher's own x0."""
     job, frozen, distillation, module, batch = setting(argv)
-    batch = replace(batch, moments=torch.full((4,), (place + 0.5) / 32))
+    distillation.teacher.register_to_config(prompt_boost=boost)
+    presence = {name: given * torch.tensor([0, 1, 1, 1]) for name, given in batch.presence.items()}
+    batch = replace(batch, moments=torch.full((4,), (place + 0.5) / 32), presence=presence)
     grid, base = grid_timesteps(1000, 32), job.base
     now, lower = base.moment(float(grid[place])), base.moment(float(grid[max(place - 1, 0)]))
     clean, noise = frozen.clean_and_noise(batch)
     x, t = now.alpha * clean + now.sigma * noise, grid[place].expand(4)
-    goal = answer(base, distillation.teacher, batch, x, t, GUIDANCE)
+    goal = answer(base, distillation.teacher, batch, x, t, GUIDANCE, boost)
     if place > 0:
         eps = (x - now.alpha * goal) / now.sigma
         x_lower = lower.alpha * goal + lower.sigma * eps

@@ -64,6 +64,14 @@ def test_a_modulator_that_does_not_fit(
     assert "does not fit the base" in capsys.readouterr().err
 
 
+def test_numbers_that_run_away(sd_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = tiny.build_modulator(Base.from_pretrained(sd_folder))
+    torch.nn.init.constant_(wild.trunk.conv_out.bias, 3e38)
+    wild.save_pretrained(tmp_path)
+    assert main(["doctor", "--base", str(sd_folder), "--modulator", str(tmp_path)]) == WRONG
+    assert "paint no picture here. The modulator gave numbers that are not finite" in capsys.readouterr().err
+
+
 def test_nothing_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == WRONG
     assert "Say --base" in capsys.readouterr().err

@@ -794,7 +794,7 @@ class TestRun:
         chosen = ("--cases", "partial map")
         first = self.evaluate(models, tmp_path, *chosen)
         calls.clear()
-        other_judge = {**models, "--segmenter": models["--segmenter"].replace("-0", "-1")}
+        other_judge = {**models, "--segmenter": str(Path(models["--segmenter"]).with_name("segmenter-1"))}
         assert self.evaluate(other_judge, tmp_path, *chosen)["rows"] != first["rows"]
         assert calls == []
         self.evaluate(models, tmp_path, *chosen, "--steps", "3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,37 @@ def test_a_folder_with_something_in_it_is_kept(sd_folder: Path, tmp_path: Path) 
     with pytest.raises(InputError, match="there already"):
         fuse(["--base", str(sd_folder), "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+# -- what a base's files do not say, said once -------------------------------------------------------------
+
+
+def test_a_prediction_type_is_written_down(sd_folder: Path, tmp_path: Path) -> None:
+    """A checkpoint of one file does not tell it, and grey noise is what a wrong one paints."""
+    out = tmp_path / "v"
+    assert Base.from_pretrained(sd_folder).prediction_type == "epsilon"
+    assert fuse(["--base", str(sd_folder), "--prediction-type", "v_prediction", "--out", str(out)]) == 0
+    assert Base.from_pretrained(out).prediction_type == "v_prediction"
+
+
+def test_a_revision_and_a_variant_of_the_hub(
+    sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the hub's cache, where two revisions lie, of which one comes in half precision alone."""
+    cached, commits = tmp_path / "hub" / "models--someone--pond", {"main": "a" * 40, "old": "b" * 40}
+    for name, commit in commits.items():
+        (cached / "refs").mkdir(parents=True, exist_ok=True)
+        (cached / "refs" / name).write_text(commit)
+    main, old = (cached / "snapshots" / commits[name] for name in ("main", "old"))
+    shutil.copytree(tiny.build_stable_diffusion(tmp_path / "other", seed=1), main)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder, dtype=torch.float16)
+    pipe.save_pretrained(old, variant="fp16")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    out, options = tmp_path / "out", ["--revision", "old", "--variant", "fp16"]
+    assert fuse(["--base", "someone/pond", *options, "--out", str(out)]) == 0
+    assert Base.from_pretrained(out).fingerprint == half(sd_folder, tmp_path / "half").fingerprint
+
+
+def half(folder: Path, out: Path) -> Base:
+    assert fuse(["--base", str(folder), "--out", str(out)]) == 0
+    return Base.from_pretrained(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,27 @@ def test_guidance_keeps_or_multiplies_a_shift(base: Base, placement: Any, factor
     pipeline = MCMPipeline(base, constant(base, nu=shift))
     steered, plain = outputs(pipeline, request), outputs(MCMPipeline(base), ask(guidance_scale=7.5, steps=1))
     torch.testing.assert_close(steered, plain + factor * shift, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_a_boosted_prompt_counts_for_more_beside_the_drawing(base: Base, strength: float) -> None:
+    """The words as at guidance 6 and the drawing as at guidance 3, at strength 1; half of both at a half."""
+    shift = 0.125
+    pipeline = MCMPipeline(base, constant(base, nu=shift))
+    asked = ask(conditions=tiny.drawing(), guidance_scale=3.0, steps=1, prompt_boost=2.0)
+    steered = outputs(pipeline, replace(asked, strength={"labels": strength, "sketch": strength}))
+    words = outputs(MCMPipeline(base), ask(guidance_scale=3 + 3 * strength, steps=1))
+    torch.testing.assert_close(steered, words + 3 * strength * shift, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("asked", [{"guidance_scale": 1.0}, {"placement": "both"}, {"prompt_boost": 1.0}])
+def test_where_a_boost_has_nothing_to_act_on_pictures_are_bitwise_the_same(
+    base: Base, modulator: Modulator, asked: dict[str, Any]
+) -> None:
+    pipeline, request = MCMPipeline(base, modulator), ask(conditions=tiny.drawing())
+    boosted = replace(request, **{"prompt_boost": 3.0, **asked})
+    plain = replace(request, **{**asked, "prompt_boost": 1.0})
+    assert np.array_equal(pipeline(boosted).images, pipeline(plain).images)
 
 
 def outputs(pipeline: MCMPipeline, request: Request) -> torch.Tensor:

@@ -69,6 +69,7 @@ requests = st.builds(
     start=unit,
     end=unit,
     placement=st.sampled_from(["both", "conditional", "guided"]),
+    prompt_boost=st.none() | st.floats(1, 5),
     compare=st.booleans(),
     previews=st.booleans(),
 )
@@ -77,6 +78,12 @@ requests = st.builds(
 def content(**changes: Any) -> dict[str, Any]:
     drawn = Conditions({LABELS: np.ones((8, 8), np.uint8), "depth": np.ones((8, 8), np.uint8)})
     return json.loads(to_json(Record(Request(prompt="a lake", conditions=drawn), ORIGIN))) | changes
+
+
+def test_a_record_from_before_there_was_a_boost_repeats_without_one() -> None:
+    old = content()
+    del old["request"]["prompt_boost"]
+    assert from_json(json.dumps(old)).request.prompt_boost == 1.0
 
 
 class TestRoundTrip:

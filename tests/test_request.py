@@ -87,6 +87,11 @@ def test_placements(base: Base, value: Any) -> None:
     assert "both, conditional, guided" in refused(base, None, placement=value)
 
 
+@pytest.mark.parametrize("value", [0.9, 5.1, *(value for value in NOT_A_NUMBER if value is not None)])
+def test_boosts(base: Base, value: Any) -> None:
+    assert "prompt_boost must be a number from 1 to 5" in refused(base, None, prompt_boost=value)
+
+
 @pytest.mark.parametrize("name", ["compare", "previews"])
 @pytest.mark.parametrize("value", [1, None, "yes"])
 def test_flags(base: Base, name: str, value: Any) -> None:
@@ -139,6 +144,13 @@ def test_every_default_is_filled_in(base: Base, modulator: Modulator) -> None:
     assert resolved.strength == {"labels": 1.0, "sketch": 1.0}
     assert (resolved.width, resolved.height) == (64, 64)
     assert (resolved.steps, resolved.scheduler, resolved.guidance_scale) == (20, "ddim", 7.5)
+    assert resolved.prompt_boost == Request().resolved(base, None).prompt_boost == 1.0
+
+
+def test_a_modulator_knows_its_boost(base: Base) -> None:
+    modulator = tiny.build_modulator(base, prompt_boost=2.0)
+    assert Request().resolved(base, modulator).prompt_boost == 2.0
+    assert Request(prompt_boost=3).resolved(base, modulator).prompt_boost == 3.0
 
 
 def test_minus_one_is_a_random_seed(base: Base) -> None:
@@ -160,6 +172,7 @@ valid = st.fixed_dictionaries(
         "start": st.floats(0, 0.5),
         "end": st.floats(0.5, 1),
         "placement": st.sampled_from(["both", "conditional", "guided"]),
+        "prompt_boost": st.none() | st.floats(1, 5),
         "compare": st.booleans(),
         "previews": st.booleans(),
     }

@@ -68,11 +68,11 @@ def test_inpainting_follows_the_drawing(pipe: Any, modulator: Modulator) -> None
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.5])
-@pytest.mark.parametrize("placement", ["both", "conditional"])
+@pytest.mark.parametrize(("placement", "boost"), [("both", 1.0), ("conditional", 1.0), ("conditional", 2.3)])
 def test_it_paints_what_the_pipeline_of_this_project_paints(
-    pipe: Any, base: Base, modulator: Modulator, scale: float, placement: Any
+    pipe: Any, base: Base, modulator: Modulator, scale: float, placement: Any, boost: float
 ) -> None:
-    drawn = modulate(pipe, modulator, tiny.drawing(), placement=placement)
+    drawn = modulate(pipe, modulator, tiny.drawing(), placement=placement, prompt_boost=boost)
     request = Request(
         prompt="a lake",
         conditions=tiny.drawing(),
@@ -80,6 +80,7 @@ def test_it_paints_what_the_pipeline_of_this_project_paints(
         seeds=(SEED,),
         guidance_scale=scale,
         placement=placement,
+        prompt_boost=boost,
     )
     expected = MCMPipeline(base, modulator)(request).images
     painted = (paint(drawn, guidance_scale=scale) * 255).round().astype(np.uint8)

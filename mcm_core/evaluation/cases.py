@@ -37,7 +37,7 @@ class Case:
         scenes: held-out scenes, such with prompts in all orders (then in all styles), or drawings by hand.
         live_steps: painted by the modulator of few steps, in so many.
         only: keep only nu (gamma = 1) or only gamma (nu = 0) of what the modulator says.
-        strength, start, end, placement, guidance_scale: see `Request`.
+        strength, start, end, placement, prompt_boost, guidance_scale: see `Request`.
         share: of the full count of scenes.
         varied: also from other noise, for the diversity.
     """
@@ -54,6 +54,7 @@ class Case:
     start: float = 0.0
     end: float = 1.0
     placement: Placement = DEFAULT_PLACEMENT
+    prompt_boost: float | None = None
     guidance_scale: float | None = None
     share: float = 1.0
     varied: bool = False
@@ -103,6 +104,7 @@ ABLATIONS = (
     _ablation("without the first 0.2", start=0.2),
     *(_ablation(f"strength {strength}", strength=strength) for strength in (0.5, 1.0, 1.5)),
     *(_ablation(f"guidance {scale:g}", guidance_scale=scale) for scale in (1.0, 3.0, 5.0)),
+    *(_ablation(f"prompt boost {boost:g}", prompt_boost=boost) for boost in (1.0, 1.7, 2.3, 3.0)),
 )
 """Those that change nothing show the run's own setting among the others. They cost nothing: pictures are kept
 by what made them."""
@@ -152,6 +154,7 @@ def request(
         start=case.start,
         end=case.end,
         placement=case.placement,
+        prompt_boost=case.prompt_boost,
         previews=False,
     )
 

@@ -40,7 +40,8 @@ class Studio:
         origin = asdict(Origin.of(self.pipeline.base, self.pipeline.modulator))
         made = Request(steps=self.steps, scheduler=self.scheduler)
         asked = made.resolved(self.pipeline.base, self.pipeline.modulator)
-        return {**origin, "steps": asked.steps, "scheduler": asked.scheduler}
+        told = {"steps": asked.steps, "scheduler": asked.scheduler, "prompt_boost": asked.prompt_boost}
+        return {**origin, **told}
 
 
 def digest(*facts: object) -> str:
@@ -52,10 +53,10 @@ def facts(case: Case, studio: Studio) -> dict[str, object]:
     """All that the case's pictures depend on but what is drawn. Cases that differ in name alone share
     them."""
     told = ("name", "group", "share", "varied", "scenes", "live_steps")
-    return {
-        **{name: value for name, value in asdict(case).items() if name not in told},
-        **studio.identity(),
-    }
+    asked = {name: value for name, value in asdict(case).items() if name not in told}
+    own = studio.identity()
+    boost = own["prompt_boost"] if case.prompt_boost is None else case.prompt_boost
+    return {**asked, **own, "prompt_boost": boost}
 
 
 def fingerprint(scene: Drawn) -> str:

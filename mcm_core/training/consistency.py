@@ -4,7 +4,8 @@ No gradient runs through the base, which stays bitwise what it was (Song et al. 
 as in Luo et al. 2023, LCM). On a grid of timesteps, for the next lower one t' of t:
 
     x_t  = a_t x_0 + s_t noise
-    e    = eps_u + w (gamma_T eps_c + nu_T - eps_u)      the teacher, guided: one base call for both texts
+    e    = eps_u + w (gamma_T eps_c + nu_T - eps_u)      the teacher, guided: one base call for both texts;
+                                                         the prompt boosted where it is, see `modulation`
     x_t' = a_t' x0(e, x_t) + s_t' e                      one DDIM step
     goal = x0(target's gamma eps_c + nu, x_t')           the averaged student: one more base call
     got  = x0(student's gamma eps_c + nu, x_t)           on the eps_c of the first call
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from mcm_core.modulation import guide
+from mcm_core.modulation import boosted, guide
 from mcm_core.modulator import Modulator
 from mcm_core.schedule import EPSILON, Moment
 from mcm_core.training.batches import Batch
@@ -80,7 +81,7 @@ class Distillation:
             eps, *textless = frozen.eps(sample, high, *texts)
             seen = frozen.seen(sample, high, eps)
             unguided = modulated_eps(Conditioned(self.teacher), frozen, seen, batch, precision)
-            taught = guide(textless[0], unguided, self.guidance_scale) if textless else unguided
+            taught = self._guided(eps, textless[0], unguided, batch) if textless else unguided
             lower = ddim(taught, sample, high, low)
             seen_lower = frozen.seen(lower, low, *frozen.eps(lower, low, batch.texts))
             aimed = modulated_eps(Conditioned(self.target), frozen, seen_lower, batch, precision)
@@ -90,3 +91,9 @@ class Distillation:
             "loss": pseudo_huber(got, goal).mean(),
             "undistilled": pseudo_huber(x0_of(unguided, sample, high), goal).mean(),
         }
+
+    def _guided(self, eps: Tensor, textless: Tensor, modulated: Tensor, batch: Batch) -> Tensor:
+        """As the teacher paints: the prompt is boosted where there is a drawing."""
+        is_drawn = torch.stack([*batch.presence.values()]).amax(dim=0).bool().view(-1, 1, 1, 1).to(eps.device)
+        led = boosted(eps, textless, modulated, self.teacher.config.prompt_boost, strength=1.0)
+        return guide(textless, torch.where(is_drawn, led, modulated), self.guidance_scale)

@@ -136,12 +136,13 @@ def make_modulator(job: Job) -> Modulator:
         "num_train_timesteps": total,
         "training_window": window,
     }
+    boost = {} if options.prompt_boost is None else {"prompt_boost": options.prompt_boost}
     if not options.init:
-        return Modulator.preset(options.preset, **identity)
+        return Modulator.preset(options.preset, **identity, **boost)
     modulator = Modulator.from_pretrained(options.init)
     for note in base.check(modulator):
         job.say(f"note: {note}")
-    modulator.register_to_config(**identity)
+    modulator.register_to_config(**identity, **boost)
     return modulator
 
 

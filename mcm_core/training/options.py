@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from mcm_core.drawing.conditions import LABELS, InputError, Modality
 from mcm_core.modulator import PRESETS
+from mcm_core.request import MAX_BOOST
 from mcm_core.training.dropout import Rates
 from mcm_core.training.objective import DENSITIES, WEIGHTINGS
 from mcm_core.training.precision import AUTO, PRECISIONS
@@ -32,6 +33,7 @@ FREE_ON_RESUME: tuple[str, ...] = (
     "init",
     "segmenter",
     "report_to",
+    "prompt_boost",
     "batch_size",
     "accumulate",
 )
@@ -90,6 +92,7 @@ class Options:
     dry_run: bool = False
     segmenter: str | None = None
     report_to: str | None = None
+    prompt_boost: float | None = None
 
     free_on_resume: ClassVar[tuple[str, ...]] = FREE_ON_RESUME
 
@@ -163,6 +166,12 @@ def parser() -> argparse.ArgumentParser:
     model = add_model(command)
     model.add_argument("--preset", choices=tuple(PRESETS), help="size of the modulator")
     model.add_argument("--init", metavar="MODULATOR", help="start from a trained modulator")
+    model.add_argument(
+        "--prompt-boost",
+        type=float,
+        help="the result says that the prompt is to be guided so many times as much while it acts; try it "
+        "with generate or evaluate first",
+    )
     _add_objective(command)
     add_running(command)
     set_defaults(command, Options)
@@ -295,6 +304,8 @@ def check(options: Options) -> None:
     require(0 <= options.ema < 1, "ema", "from 0 to below 1")
     require(options.keep_all + options.drop_all <= 1, "drop_all", "at most 1 - keep-all")
     require(0 <= options.window[0] < options.window[1] <= 1, "window", "two rising numbers in 0 to 1")
+    boost = options.prompt_boost
+    require(boost is None or 1 <= boost <= MAX_BOOST, "prompt_boost", f"from 1 to {MAX_BOOST:g}")
     _ = options.checkpoint_interval, options.column_names, options.named_modalities
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 """How soon a waiting request notices that it was cancelled."""
+TELL_S = 0.2
+"""How long a place stands, times the place: of two hundred who wait each would be told of every move of each."""
 ABANDONED_S = 30.0
 """A job whose reader did not come back for so long loses its place, or its device, to those who wait."""
 
@@ -140,7 +142,8 @@ class Engine(Generic[Job]):
     def generate(
         self, job: Job, cancel: Cancel | None = None, client: Client | None = None
     ) -> Generator[Event]:
-        """`Waiting` whenever the place in line changes, a `Step` per denoising step, and at last a `Result`.
+        """`Waiting` when the place in line changes (the further back, the more seldom), a `Step` per denoising
+        step, and at last a `Result`.
 
         Args:
             job: what to make.
@@ -202,16 +205,16 @@ class Engine(Generic[Job]):
 
     def _wait(self, ticket: _Ticket) -> Generator[Waiting, None, Stream[Job]]:
         """Ends with a stream for the ticket alone."""
-        known = 0
+        known, stands_until = 0, 0.0
         while True:
             with self._changed:
                 place = self._place(ticket)
                 if place <= len(self._free):
                     return self._start(ticket)
-                if place == known:
+                if place == known or ticket.seen < stands_until:
                     self._changed.wait(POLL_S)
                     continue
-            known = place
+            known, stands_until = place, ticket.seen + TELL_S * place
             yield Waiting(place)
 
     def _place(self, ticket: _Ticket) -> int:

@@ -255,6 +255,21 @@ class TestTheLine:
         ]
         assert not [e for e in readers[0].join().events if isinstance(e, Waiting)]
 
+    def test_a_place_is_not_told_again_before_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A line of two hundred moves at every picture, and each of them would have to be told."""
+        monkeypatch.setattr("mcm_core.engine.TELL_S", 1e6)
+        pipeline = Clockwork(threading.Semaphore(0))
+        engine = Engine(pipeline)
+        readers = []
+        for seed in range(4):
+            readers.append(InThread(engine, request(seed, 1)))
+            until(lambda: engine.running + engine.waiting == len(readers))
+        until(lambda: readers[3].events == [Waiting(3)])
+        pipeline.gate.release(4)
+        told = readers[3].join().events
+        assert [event for event in told if isinstance(event, Waiting)] == [Waiting(3)]
+        assert told[-1] == "picture 3"
+
     def test_a_full_line_refuses_exactly_the_rest(self) -> None:
         pipeline = Clockwork(threading.Semaphore(0))
         engine = Engine(pipeline, max_waiting=3)

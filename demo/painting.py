@@ -28,6 +28,9 @@ LIVE_PAUSE_S = 0.25
 REST_S = 0.6
 """How long the hand rests before a draft gives way to the whole picture."""
 
+REST_SHARE = 2
+"""How long no preview follows one, as a multiple of the time that the page took to make and send that."""
+
 Values = Mapping[Any, Any]
 Paints = Callable[[Values, Run], Iterator[Updates]]
 
@@ -115,18 +118,23 @@ class Painting:
             self.runs.end(session, run)
 
     def events(self, job: Job, run: Run) -> Iterator[tuple[Any, views.View | None]]:
-        """The engine's events, each with its view; the result, which comes last, with None."""
+        """The engine's events, each with its view; the result, which comes last, with None.
+
+        Steps are passed over where the page is busy: after one that took it long to send it has others'
+        pictures to do first.
+        """
         from mcm_core.pipeline import Result
 
-        started = time.monotonic()
+        started = rests_until = time.monotonic()
         for event in self.models.generate(job, heard(run.cancel), client()):
             if isinstance(event, Waiting):
                 started = time.monotonic()
                 yield event, views.waiting(run, event.place)
             elif isinstance(event, Result):
                 yield event, None
-            elif not run.cancel.is_set():
+            elif not run.cancel.is_set() and (sent := time.monotonic()) >= rests_until:
                 yield event, views.running(run, event, started)
+                rests_until = time.monotonic() + REST_SHARE * (time.monotonic() - sent)
 
     # -- inside --------------------------------------------------------------------------------------------
 

@@ -131,7 +131,7 @@ def test_every_parameter_reaches_the_request(client: Client) -> None:
     given = {
         "prompt": "hills", "negative_prompt": "fog", "steps": 4, "guidance_scale": 2.5, "seed": 11,
         "scheduler": "euler", "strength": {"labels": 0.5}, "start": 0.25, "end": 0.75,
-        "placement": "conditional", "width": 128, "height": 64, "model": "tiny",
+        "placement": "conditional", "width": 128, "height": 64, "model": "tiny", "prompt_boost": 2.5,
     }  # fmt: skip
     request = generate(client, drawing=canvas_value(), **given)[2]["request"]
     expected = {name: value for name, value in given.items() if name not in ("seed", "model")}
@@ -377,6 +377,8 @@ def test_what_the_page_has_no_field_for_is_told(models: Models) -> None:
     assert lost(checked, models.default) == []
     other = models.default.resolved(Request(width=128, placement="guided"))
     assert [note.split()[-1] for note in lost(other, models.default)] == ["pixels", "'guided'"]
+    boosted = models.default.resolved(Request(prompt_boost=2.5))
+    assert lost(boosted, models.default) == ["its prompt was guided 2.5 times as much"]
 
 
 # -- what is shown -----------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def called(url: str, data: list[Any]) -> tuple[str, Any]:
 NAMES = (
     "prompt", "label_map", "sketch", "drawing", "negative_prompt", "steps", "guidance_scale", "seed",
     "scheduler", "strength", "start", "end", "placement", "compare", "width", "height", "model",
-    "fit", "zero_based",
+    "fit", "zero_based", "prompt_boost",
 )  # fmt: skip
 GOOD: dict[str, Any] = {
     **dict.fromkeys(NAMES), "prompt": "", "negative_prompt": "", "steps": 1, "seed": 7, "strength": {},

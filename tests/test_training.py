@@ -165,9 +165,11 @@ def test_without_the_cache_the_same_is_learned(
 
 def test_training_can_start_from_a_modulator(tmp_path: Path, sd_folder: Path, pairs_folder: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    assert command.main(arguments(sd_folder, pairs_folder, first, "--steps", "2", "--lr", "1e-2")) == 0
+    more = ["--steps", "2", "--lr", "1e-2", "--prompt-boost", "1.5"]
+    assert command.main(arguments(sd_folder, pairs_folder, first, *more)) == 0
     argv = arguments(sd_folder, pairs_folder, second, "--steps", "1", "--lr", "1e-12", "--init", str(first))
     assert command.main(argv) == 0
+    assert Modulator.from_pretrained(second).config.prompt_boost == 1.5
     for name, value in weights(first).items():
         torch.testing.assert_close(weights(second)[name], value, rtol=0, atol=1e-6)
 
@@ -484,14 +486,14 @@ def test_a_dry_run_checks_and_writes_nothing(
 def test_the_result_is_the_average_with_card_and_record(
     tmp_path: Path, sd_folder: Path, pairs_folder: Path
 ) -> None:
-    more = ["--steps", "2", "--held-out", "1", "--half", "--window", "0.2", "1"]
+    more = ["--steps", "2", "--held-out", "1", "--half", "--window", "0.2", "1", "--prompt-boost", "2"]
     assert command.main(arguments(sd_folder, pairs_folder, tmp_path, *more)) == 0
     newest = latest_checkpoint(tmp_path / "checkpoints")
     assert newest is not None
     halved = {name: one.half() for name, one in weights(newest / "modulator").items()}
     assert same(weights(tmp_path), halved)
     modulator = Modulator.from_pretrained(tmp_path)
-    assert modulator.config.training_window == [0, 800]
+    assert (modulator.config.training_window, modulator.config.prompt_boost) == ([0, 800], 2.0)
     assert [one.name for one in modulator.classes] == ["sky", "hill", "water"]
     record = json.loads((tmp_path / "training.json").read_text())
     card = (tmp_path / "README.md").read_text()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 POLL_S = 0.1
 """How soon a waiting request notices that it was cancelled."""
 TELL_S = 0.2
-"""How long a place stands, times the place: of two hundred who wait each would be told of every move of each."""
+"""How long a place stands, times the place: else each of two hundred is told of every move of the line."""
 ABANDONED_S = 30.0
 """A job whose reader did not come back for so long loses its place, or its device, to those who wait."""
 
@@ -142,8 +142,8 @@ class Engine(Generic[Job]):
     def generate(
         self, job: Job, cancel: Cancel | None = None, client: Client | None = None
     ) -> Generator[Event]:
-        """`Waiting` when the place in line changes (the further back, the more seldom), a `Step` per denoising
-        step, and at last a `Result`.
+        """`Waiting` as the place in line changes, the further back the more seldom; a `Step` per denoising step,
+        and at last a `Result`.
 
         Args:
             job: what to make.

@@ -142,8 +142,8 @@ class Engine(Generic[Job]):
     def generate(
         self, job: Job, cancel: Cancel | None = None, client: Client | None = None
     ) -> Generator[Event]:
-        """`Waiting` as the place in line changes, the further back the more seldom; a `Step` per denoising step,
-        and at last a `Result`.
+        """`Waiting` as the place in line changes, the further back the more seldom; a `Step` per denoising
+        step, and at last a `Result`.
 
         Args:
             job: what to make.

@@ -147,7 +147,7 @@ def _open_network(source: str | Path, name: str, kind: str, options: Mapping[str
         subfolder=name,
         use_safetensors=True,
         output_loading_info=True,
-        **({"variant": "fp16"} if only_half(Path(source) / name) else {}) | options,
+        **{**({"variant": "fp16"} if only_half(Path(source) / name) else {}), **options},
     )
     require_complete(report, f"{source}/{name}")
     require_finite(network, f"{source}/{name}")

@@ -28,7 +28,7 @@ LIVE_PAUSE_S = 0.25
 REST_S = 0.6
 """How long the hand rests before a draft gives way to the whole picture."""
 
-REST_SHARE = 2
+PAUSE_PER_PREVIEW = 2
 """How long no preview follows one, as a multiple of the time that the page took to make and send that."""
 
 Values = Mapping[Any, Any]
@@ -125,16 +125,17 @@ class Painting:
         """
         from mcm_core.pipeline import Result
 
-        started = rests_until = time.monotonic()
+        started = pauses_until = time.monotonic()
         for event in self.models.generate(job, heard(run.cancel), client()):
             if isinstance(event, Waiting):
                 started = time.monotonic()
                 yield event, views.waiting(run, event.place)
             elif isinstance(event, Result):
                 yield event, None
-            elif not run.cancel.is_set() and (sent := time.monotonic()) >= rests_until:
+            elif not run.cancel.is_set() and (begun := time.monotonic()) >= pauses_until:
                 yield event, views.running(run, event, started)
-                rests_until = time.monotonic() + REST_SHARE * (time.monotonic() - sent)
+                sent = time.monotonic()
+                pauses_until = sent + PAUSE_PER_PREVIEW * (sent - begun)
 
     # -- inside --------------------------------------------------------------------------------------------
 

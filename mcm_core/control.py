@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -56,8 +56,12 @@ class Control:
         return in_window and float(now.alpha) >= SMALLEST_ALPHA
 
     @torch.no_grad()
-    def correct(self, output: Tensor, sample: Tensor, now: Moment) -> Corrected:
+    def correct(
+        self, output: Tensor, sample: Tensor, now: Moment, negative: Tensor | None = None
+    ) -> Corrected:
         """The base's raw `output` (B, C, h, w), modulated; `sample`, which is x_t, has as many rows, or one.
+
+        Where `output` is the prompt's branch alone, `negative` is the one that guidance leads away from.
 
         Raises:
             NotFiniteError: the modulator gave NaN or infinity.
@@ -69,17 +73,14 @@ class Control:
         delta = correction(eps, change.gamma, change.nu, self.strength)
         if not bool(torch.isfinite(delta).all()):
             raise NotFiniteError("The modulator gave numbers that are not finite: retrain it.")
+        modulated = now.shifted(output, delta.to(output.dtype))
+        if negative is not None:
+            modulated = boosted(output, negative, modulated, self.prompt_boost, self.strength)
         return Corrected(
-            now.shifted(output, delta.to(output.dtype)),
+            modulated,
             self.strength * ((change.gamma - 1).abs() * eps.abs()).mean(dim=1),
             self.strength * change.nu.abs().mean(dim=1),
         )
-
-    def correct_prompt(self, negative: Tensor, positive: Tensor, sample: Tensor, now: Moment) -> Corrected:
-        """The prompt's branch alone, modulated, before guidance leads away from the negative one."""
-        corrected = self.correct(positive, sample, now)
-        led = boosted(positive, negative, corrected.output, self.prompt_boost, self.strength)
-        return replace(corrected, output=led)
 
 
 @torch.no_grad()

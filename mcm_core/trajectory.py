@@ -115,15 +115,15 @@ def _modulated(
 ) -> Tensor:
     """The guided prediction with the modulation in its place, see `modulation.Placement`."""
     setting, placement = trajectory.setting, trajectory.setting.request.placement
-    untouched = output[:0]
+    negative = None
     if setting.request.guided and placement == "conditional":
-        untouched, output = output.chunk(2)
-        corrected = control.correct_prompt(untouched, output, sample, now)
-    else:
-        output = _guided(setting, output) if placement == "guided" else output
-        corrected = control.correct(output, sample, now)
+        negative, output = output.chunk(2)
+    elif placement == "guided":
+        output = _guided(setting, output)
+    corrected = control.correct(output, sample, now, negative)
     trajectory.gamma_action, trajectory.nu_action = corrected.gamma_action[-1:], corrected.nu_action[-1:]
-    return _guided(setting, torch.cat([untouched, corrected.output]))
+    modulated = corrected.output
+    return _guided(setting, modulated if negative is None else torch.cat([negative, modulated]))
 
 
 def _guided(setting: Setting, output: Tensor) -> Tensor:

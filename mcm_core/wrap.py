@@ -74,8 +74,7 @@ def modulate(
         strength: of all modalities, or by modality; 0 is bitwise the unwrapped pipeline.
         start, end: the part of the noise schedule, in [0, 1] from pure noise on, in which it acts. A U-Net
             sees timesteps, not step numbers: 0.5 is the middle of the base's noise schedule.
-        placement: "both" or "conditional", see `modulation.Placement`.
-        prompt_boost: as in a `Request`; it is for "conditional".
+        placement, prompt_boost: as in a `Request`, but for the placement "guided".
 
     Raises:
         InputError: the modulator does not fit or is made for few steps, one of the values cannot be, "guided"
@@ -217,12 +216,9 @@ class ModulatedUNet(ModelMixin):
         pipe = _calling_pipeline()
         if pipe is not None:
             _check_kind(pipe)
-        untouched = _unconditional(pipe, len(output)) if self._placement == "conditional" else 0
-        negative, positive, sample = output[:untouched], output[untouched:], latents[untouched:]
-        if untouched:
-            corrected = control.correct_prompt(negative, positive, sample, now)
-        else:
-            corrected = control.correct(positive, sample, now)
+        count = _unconditional(pipe, len(output)) if self._placement == "conditional" else 0
+        negative = output[:count]
+        corrected = control.correct(output[count:], latents[count:], now, negative if count else None)
         return torch.cat([negative, corrected.output])
 
     def _control_at(self, sample: Tensor) -> Control | None:

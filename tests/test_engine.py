@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,14 +221,20 @@ class TestFailures:
             list(Engine(MCMPipeline(pipeline.base, modulator).stream).generate(drawn(1)))
 
 
+def one_by_one(engine: Engine, requests: Sequence[Request], client: Client | None = None) -> list[InThread]:
+    """Readers of these requests, each of which has its place before the next one comes."""
+    readers: list[InThread] = []
+    for asked in requests:
+        readers.append(InThread(engine, asked, client=client))
+        until(lambda: engine.running + engine.waiting == len(readers))
+    return readers
+
+
 class TestTheLine:
     def test_one_at_a_time_first_come_first_served(self) -> None:
         pipeline = Clockwork(threading.Semaphore(0))
         engine = Engine(pipeline)
-        readers = []
-        for seed in range(6):
-            readers.append(InThread(engine, request(seed)))
-            until(lambda: engine.running + engine.waiting == len(readers))
+        readers = one_by_one(engine, [request(seed) for seed in range(6)])
         pipeline.gate.release(100)
         for reader in readers:
             assert reader.join().error is None
@@ -239,10 +245,7 @@ class TestTheLine:
     def test_waiting_tells_the_place_as_it_changes(self) -> None:
         pipeline = Clockwork(threading.Semaphore(0))
         engine = Engine(pipeline)
-        readers = []
-        for seed in range(4):
-            readers.append(InThread(engine, request(seed, 1)))
-            until(lambda: engine.running + engine.waiting == len(readers))
+        readers = one_by_one(engine, [request(seed, 1) for seed in range(4)])
         until(lambda: readers[3].events == [Waiting(3)])
         for place in (2, 1):
             pipeline.gate.release()
@@ -260,12 +263,12 @@ class TestTheLine:
         monkeypatch.setattr("mcm_core.engine.TELL_S", 1e6)
         pipeline = Clockwork(threading.Semaphore(0))
         engine = Engine(pipeline)
-        readers = []
-        for seed in range(4):
-            readers.append(InThread(engine, request(seed, 1)))
-            until(lambda: engine.running + engine.waiting == len(readers))
+        readers = one_by_one(engine, [request(seed, 1) for seed in range(4)])
         until(lambda: readers[3].events == [Waiting(3)])
-        pipeline.gate.release(4)
+        for left in (2, 1, 0):
+            pipeline.gate.release()
+            until(lambda left=left: engine.waiting == left)
+        pipeline.gate.release()
         told = readers[3].join().events
         assert [event for event in told if isinstance(event, Waiting)] == [Waiting(3)]
         assert told[-1] == "picture 3"
@@ -284,10 +287,7 @@ class TestTheLine:
         pipeline = Clockwork(threading.Semaphore(0))
         engine = Engine(pipeline, max_waiting=32, max_of_session=24)
         many, other = Client("many", "192.0.2.1"), Client("other", "192.0.2.1")
-        readers = []
-        for seed in range(24):
-            readers.append(InThread(engine, request(seed, 1), client=many))
-            until(lambda: engine.running + engine.waiting == len(readers))
+        readers = one_by_one(engine, [request(seed, 1) for seed in range(24)], many)
         readers.append(InThread(engine, request(100, 1), client=other))
         until(lambda: readers[-1].events == [Waiting(2)])
         assert readers[1].events == [Waiting(1)]

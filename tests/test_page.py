@@ -31,6 +31,7 @@ from demo.app import parse
 from demo.examples import read_examples
 from demo.models import Job, Model, Models, open_models
 from demo.page import lay_out
+from demo.painting import Painting
 from demo.parts import ALL
 from demo.restoring import lost
 from demo.runs import Run, Runs
@@ -382,6 +383,28 @@ def test_what_the_page_has_no_field_for_is_told(models: Models) -> None:
 
 
 # -- what is shown -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("busy_s", "shown"), [(0, [0, 1, 2, 3, 4, 5, 6, 7]), (2, [0, 4])])
+def test_previews_are_passed_over_while_the_page_is_busy(
+    monkeypatch: pytest.MonkeyPatch, busy_s: int, shown: list[int]
+) -> None:
+    """Steps of a second; after a preview that took the page two, none follows for four."""
+    clock = SimpleNamespace(now=0)
+
+    def steps(*_: Any) -> Iterator[Any]:
+        for index in range(8):
+            clock.now += 1
+            yield SimpleNamespace(index=index)
+
+    monkeypatch.setattr("demo.painting.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(views, "running", lambda run, step, started: step.index)
+    painting: Any = Painting(None, SimpleNamespace(generate=steps), None)  # type: ignore[arg-type]
+    seen = []
+    for _, view in painting.events(None, Run()):
+        seen.append(view)
+        clock.now += busy_s
+    assert seen == shown
 
 
 def test_heat_maps_keep_the_proportions_of_the_actions() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mcm_core.base import Base
 from mcm_core.drawing.conditions import InputError
+from mcm_core.live import Live
 from mcm_core.modulator import Modulator
 from mcm_core.training import distil as command
 from mcm_core.training.batches import Batch, Batches, Plan
@@ -64,6 +65,10 @@ def argv(sd_v_folder: Path, data: Path, teacher_folder: Path, tmp_path: Path) ->
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def flat(modulator: Modulator) -> Tensor:
+    return torch.cat([one.detach().flatten() for one in modulator.parameters()])
 
 
 # -- what it aims at ---------------------------------------------------------------------------------------
@@ -167,7 +172,7 @@ def test_it_learns_and_the_base_and_the_teacher_stay_as_they_were(argv: list[str
     options = command.parse([*argv, "--steps", "60", "--lr", "3e-3"])
     job = begin(options)
     teacher = command.open_teacher(job)
-    training = start(job, command.make_student(job, options.live), target_ema=0.95)
+    training = start(job, command.make_student(job, str(options.init), options.live), target_ema=0.95)
     frozen, objective = make_frozen(job), command.distillation(training, teacher)
     with Stop() as stop:
         fit_job(job, training, frozen, objective, stop)
@@ -251,6 +256,26 @@ def test_a_teacher_must_know_all_noise_levels_itself(
     tiny.build_modulator(base, **config).save_pretrained(tmp_path / "other")
     assert command.main([*argv, "--modulator", str(tmp_path / "other"), "--dry-run"]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_student_of_its_own_goes_on_from_where_it_was(argv: list[str], tmp_path: Path, base: Base) -> None:
+    """One that is smaller than the teacher, and was distilled before."""
+    live = {"steps": [4], "guidance_scale": 3.0, "grid": 32}
+    small = tiny.build_modulator(base, seed=5, block_out_channels=(8, 8), live=live)
+    small.save_pretrained(tmp_path / "small")
+    assert command.main([*argv, "--student", str(tmp_path / "small"), "--steps", "1"]) == 0
+    made = Modulator.from_pretrained(tmp_path / "out")
+    assert made.live == Live((1, 2, 4), GUIDANCE, 32)
+    change = flat(made) - flat(small)
+    assert 0 < change.norm() < 0.1 * flat(small).norm()
+
+
+def test_a_student_of_other_drawings_is_refused(
+    argv: list[str], tmp_path: Path, base: Base, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.build_modulator(base, modalities=[{"name": "sketch", "kind": "image", "channels": 1}], classes=[]).save_pretrained(tmp_path / "other")
+    assert command.main([*argv, "--student", str(tmp_path / "other"), "--dry-run"]) == 2
+    assert "other modalities" in capsys.readouterr().err
 
 
 def test_a_base_that_starts_in_pure_noise_is_refused(

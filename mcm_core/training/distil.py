@@ -37,6 +37,7 @@ class DistilOptions(Options):
     """One distillation; `init` is the teacher. See `parser` for what each field means."""
 
     init: str | None = None
+    student: str | None = None
     guidance_scale: float = 3.0
     live_steps: tuple[int, ...] = (1, 2, 4)
     grid: int = 32
@@ -70,7 +71,7 @@ def distil(options: DistilOptions) -> int:
     """Prepare, go on from the newest checkpoint, distil, publish; -> an exit code as in `main`."""
     job = begin(options)
     teacher = open_teacher(job)
-    student = make_student(job, options.live)
+    student = make_student(job, options.student or str(options.init), options.live)
     job.say(summary(job, student))
     if options.dry_run:
         return 0
@@ -96,11 +97,11 @@ def open_teacher(job: Job) -> Modulator:
     return teacher.to(job.accelerator.device, memory_format=torch.channels_last)
 
 
-def make_student(job: Job, live: Live) -> Modulator:
-    """A copy of the teacher whose config says how it is to be sampled.
+def make_student(job: Job, folder: str, live: Live) -> Modulator:
+    """The modulator of `folder`, whose config says from now on how it is to be sampled.
 
     Raises:
-        InputError: `live` cannot be met with this base.
+        InputError: `live` cannot be met with this base, or `folder` does not fit base and data.
     """
     base = job.base
     if base.is_of_few_steps:
@@ -111,7 +112,7 @@ def make_student(job: Job, live: Live) -> Modulator:
     highest = int(grid_timesteps(base.num_train_timesteps, live.grid)[-1])
     if base.moment(highest).alpha < SMALLEST_ALPHA:
         raise InputError(f"The base {base.id} starts in pure noise, of which a modulator can make nothing.")
-    student = make_modulator(job)
+    student = make_modulator(job, folder)
     student.register_to_config(live=asdict(live) | {"steps": list(live.steps)})
     return student
 
@@ -148,6 +149,9 @@ def parser() -> argparse.ArgumentParser:
     model = add_model(command)
     model.add_argument(
         "--modulator", dest="init", required=True, help="the teacher, where the student starts"
+    )
+    model.add_argument(
+        "--student", help="start from this modulator instead: a distilled one, or one of another size"
     )
     group = command.add_argument_group("objective")
     group.add_argument("--guidance-scale", type=float, help="of the teacher; the result is not guided")

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from mcm_core.base import Base
-from mcm_core.drawing.conditions import LABELS, InputError
+from mcm_core.drawing.conditions import LABELS, InputError, LabelClass, Modality
 from mcm_core.modulator import Modulator
 from mcm_core.training.batches import split
 from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs
@@ -103,10 +103,7 @@ def make_layout(options: Options, base: Base) -> Layout:
     if options.init:
         start = Modulator.from_pretrained(options.init)
         modalities, classes = modalities or start.modalities, classes or start.classes
-        if (modalities, classes) != (start.modalities, start.classes):
-            raise InputError(
-                f"{options.init} has other modalities or classes than the data; see its config.json."
-            )
+        check_layout(options.init, start, modalities, classes)
     modalities = modalities or default_modalities(options.data, columns)
     if not modalities:
         raise InputError("The data names neither labels nor sketch; say --modalities (and --columns).")
@@ -119,8 +116,24 @@ def make_layout(options: Options, base: Base) -> Layout:
     return Layout((height, width), modalities, classes, columns, options.zero_based)
 
 
-def make_modulator(job: Job) -> Modulator:
-    """A new modulator for the base and the data, or the one of --init."""
+def check_layout(
+    name: str, modulator: Modulator, modalities: tuple[Modality, ...], classes: tuple[LabelClass, ...]
+) -> None:
+    """Refuse the modulator `name` where it is of other drawings than those.
+
+    Raises:
+        InputError: it is.
+    """
+    if (modalities, classes) != (modulator.modalities, modulator.classes):
+        raise InputError(f"{name} has other modalities or classes than the data; see its config.json.")
+
+
+def make_modulator(job: Job, folder: str | None) -> Modulator:
+    """A modulator for the base and the data: new, or the one of `folder`.
+
+    Raises:
+        InputError: that one does not fit the base, or has other modalities or classes.
+    """
     options, base, layout = job.options, job.base, job.layout
     total = base.num_train_timesteps
     start, end = options.window
@@ -137,9 +150,10 @@ def make_modulator(job: Job) -> Modulator:
         "training_window": window,
     }
     boost = {} if options.prompt_boost is None else {"prompt_boost": options.prompt_boost}
-    if not options.init:
+    if not folder:
         return Modulator.preset(options.preset, **identity, **boost)
-    modulator = Modulator.from_pretrained(options.init)
+    modulator = Modulator.from_pretrained(folder)
+    check_layout(folder, modulator, layout.modalities, layout.classes)
     for note in base.check(modulator):
         job.say(f"note: {note}")
     modulator.register_to_config(**identity, **boost)

@@ -78,7 +78,7 @@ def told(run: Callable[[], int]) -> int:
 def train(options: Options) -> int:
     """Prepare, go on from the newest checkpoint, train, publish; -> an exit code as in `told`."""
     job = begin(options)
-    modulator = make_modulator(job)
+    modulator = make_modulator(job, job.options.init)
     job.say(summary(job, modulator))
     if options.dry_run:
         job.say(f"needs      {_needed(job, modulator)}")

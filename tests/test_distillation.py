@@ -273,7 +273,8 @@ def test_a_student_of_its_own_goes_on_from_where_it_was(argv: list[str], tmp_pat
 def test_a_student_of_other_drawings_is_refused(
     argv: list[str], tmp_path: Path, base: Base, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny.build_modulator(base, modalities=[{"name": "sketch", "kind": "image", "channels": 1}], classes=[]).save_pretrained(tmp_path / "other")
+    sketch = {"name": "sketch", "kind": "image", "channels": 1}
+    tiny.build_modulator(base, modalities=[sketch], classes=[]).save_pretrained(tmp_path / "other")
     assert command.main([*argv, "--student", str(tmp_path / "other"), "--dry-run"]) == 2
     assert "other modalities" in capsys.readouterr().err
 

@@ -79,7 +79,7 @@ def test_a_stroke_alone_changes_nothing_but_the_drawing(visit: Callable[..., Vis
 def test_previews_arrive_while_the_picture_forms(
     visit: Callable[..., Visitor], pipeline: Paced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(painting, "PAUSE_PER_PREVIEW", 0)  # else one may be passed over where this machine is slow
+    monkeypatch.setattr(painting, "PAUSE_PER_PREVIEW", 0)  # none is passed over, however slow the machine
     visitor = visit()
     pipeline.hold()
     visitor.page.locator("#go").click()

@@ -213,8 +213,12 @@ class TestPrepare:
         photo(tmp_path / "photos", "good.png")
         (tmp_path / "photos/bad.jpg").write_bytes(b"nothing")
         photo(tmp_path / "photos", "thin.png", (400, 12))
+        white_on_nothing = np.full((80, 100, 4), 255, np.uint8)
+        white_on_nothing[:, 50:, 3] = 0
+        Image.fromarray(white_on_nothing).save(tmp_path / "photos/blank.png")
         assert main(self.options(tmp_path)) == 0
         told = capfd.readouterr()
+        assert "left out blank.png: nothing can be seen in it" in told.err
         assert "left out bad.jpg" in told.err
         assert "left out thin.png" in told.err
         assert "1 pairs" in told.out

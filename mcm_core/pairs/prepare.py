@@ -29,6 +29,8 @@ from mcm_core.pairs.sheet import show
 from mcm_core.pairs.store import Finished, Made, Store
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
+BLANK = 1.0
+"""Standard deviation, in grey levels, below which a photo shows nothing, as a transparent PNG over white."""
 NAMED = 10
 """So many of the photos that were left out are named."""
 
@@ -142,6 +144,8 @@ def _read(name: str, path: Path, readers: Readers) -> Photo | str:
         labels = _given_map(path, name, readers) if readers.maps else None
     except (InputError, OSError) as error:
         return str(error)
+    if picture.std(axis=(0, 1)).max() < BLANK:
+        return "nothing can be seen in it: it is of one colour, or transparent over white"
     return Photo(name, path, picture, labels)
 
 

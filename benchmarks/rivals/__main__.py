@@ -12,10 +12,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from mcm_core.evaluation.segmenter import load
 from mcm_core.evaluation.sheets import save
@@ -28,7 +30,7 @@ from mcm_core.training.stopping import Stop
 from . import report
 from .cost import cost
 from .judging import Painter, Studio, settled
-from .learning import MARKS, Course, at_mark, learned, searched
+from .learning import MARKS, Candidate, Course, at_mark, learned, searched
 from .methods import METHODS
 
 CURVE_SCENES = 16
@@ -43,17 +45,16 @@ def main(argv: Sequence[str]) -> int:
     if options.cost:
         print(json.dumps(cost(_course(options, job, options.cost), studio)))
         return 0
-    with Stop() as stop:
-        told, painters = {}, []
-        for name in options.methods:
-            course = _course(options, job, name)
-            painter = learner(course, studio, stop)
-            told[name] = judged(course, studio, painter, options, argv)
-            painters.append(painter)
-            write(options, job, told)
-        save(report.sheet(painters, studio.held_out(SHEET_SCENES)), options.out / "sheet.jpg")
-        if options.few:
-            few_pairs(options, job, studio, stop)
+    told, painters = {}, []
+    for name in options.methods:
+        course = _course(options, job, name)
+        painter = learner(course, studio)
+        told[name] = judged(course, studio, painter, options, argv)
+        painters.append(painter)
+        write(options, job, told)
+    save(report.sheet(painters, studio.held_out(SHEET_SCENES)), options.out / "sheet.jpg")
+    if options.few:
+        few_pairs(options, job, studio)
     return 0
 
 
@@ -74,22 +75,27 @@ def opened(options: argparse.Namespace) -> tuple[Job, Studio]:
     return job, studio
 
 
-def learner(course: Course, studio: Studio, stop: Stop) -> Painter:
+def learner(course: Course, studio: Studio) -> Painter:
     """The method after its minutes, with the setting that suits it.
 
     Raises:
         KeyboardInterrupt: it was asked to stop, and has saved.
     """
-    network = None
-    if course.method.build is not None:
-        best = searched(course, stop)
-        learned(course, best, course.folder, stop, MARKS)
-        if stop.asked():
-            raise KeyboardInterrupt
-        network, _, _ = at_mark(course, course.folder, 1.0)
+    network = after_minutes(course, None)
     file = course.folder / "setting.json"
     chosen = kept(file, lambda: settled(studio, course.method, network).setting)
     return Painter(studio, course.method, network, chosen)
+
+
+def after_minutes(course: Course, candidate: Candidate | None) -> nn.Module | None:
+    """What is learned by the candidate, or by the best one; None where there is nothing to learn."""
+    if course.method.build is None:
+        return None
+    with Stop() as stop:
+        learned(course, candidate or searched(course, stop), course.folder, stop, MARKS)
+        if stop.asked():
+            raise KeyboardInterrupt
+    return at_mark(course, course.folder, 1.0)[0]
 
 
 def judged(
@@ -116,20 +122,18 @@ def curve(course: Course, studio: Studio, painter: Painter) -> list[tuple[float,
     return points
 
 
-def few_pairs(options: argparse.Namespace, job: Job, studio: Studio, stop: Stop) -> None:
-    """Ours, ControlNet and fine-tuning on few pairs, by the optimiser and rate of their whole run."""
+def few_pairs(options: argparse.Namespace, job: Job, studio: Studio) -> None:
+    """Ours, ControlNet and fine-tuning on few pairs, with the optimiser, rate and setting of all pairs."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for name in FEW_METHODS:
+        whole = _course(options, job, name)
+        setting = learner(whole, studio).setting
+        with Stop() as stop:
+            best = searched(whole, stop)
         for pairs in FEW:
             course = _course(options, job, name, pairs)
-            best = searched(_course(options, job, name), stop)
-            learned(course, best, course.folder, stop, MARKS)
-            if stop.asked():
-                raise KeyboardInterrupt
-            network, _, _ = at_mark(course, course.folder, 1.0)
-            setting = json.loads((options.out / name / "setting.json").read_text())
-            painter = Painter(studio, course.method, network, setting)
-            rows = kept(course.folder / f"rows-{options.count}.json", lambda: painter.judged(options.count))  # noqa: B023
+            painter = Painter(studio, course.method, after_minutes(course, best), setting)
+            rows = kept(course.folder / f"rows-{options.count}.json", partial(painter.judged, options.count))
             lines.setdefault(METHODS[name].title, []).append((float(pairs), rows[report.BOTH]["miou"]))
     report.curves(lines, "pairs", "mIoU with map and sketch").save(options.out / "few-pairs.png")
     (options.out / "few-pairs.json").write_text(json.dumps(lines, indent=1))
@@ -151,9 +155,9 @@ def kept(file: Path, make: Callable[[], Any]) -> Any:
     """What `make()` gives, which JSON can tell; from the file where it is there already."""
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(json.dumps(make(), indent=1))
-        partial.replace(file)
+        unfinished = file.with_suffix(".part")
+        unfinished.write_text(json.dumps(make(), indent=1))
+        unfinished.replace(file)
     return json.loads(file.read_text())
 
 

@@ -15,7 +15,7 @@ from .judging import BOTH, INPUTS, WORDS, Painter
 from .methods import METHODS, OURS
 
 REACHED = (0.5, 0.75, 0.9)
-"""Shares of what ours reaches with map and sketch, to which the minutes are told."""
+"""Shares of the mIoU at which our own curve ends, to which the minutes are told."""
 
 Told = Mapping[str, Any]
 """Of one method: `cost`, `curve` of (minutes, mIoU), `rows`, `search`, `setting`."""
@@ -37,7 +37,7 @@ def table(told: Mapping[str, Told], pairs: int, minutes: float) -> str:
         "style",
         "base stays",
     ]
-    ours = told[OURS]["rows"][BOTH]["miou"] if OURS in told else None
+    ours = told[OURS]["curve"][-1][1] if OURS in told else None
     lines = [_line(name, each, ours) for name, each in told.items()]
     rule = ["---"] + ["---:"] * (len(head) - 1)
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))

@@ -136,7 +136,7 @@ def test_pictures_of_long_and_weighted_prompts(base: Base) -> None:
 
 def test_training_reads_captions_as_generating_does(base: Base) -> None:
     texts = ["a lake", LONG, "a (lake:1.4)", "at 10:30 (16:9)"]
-    trained = Frozen(base, "v", "uniform", (0.0, 1.0))._embedded(texts)
+    trained = Frozen(base, "v", "uniform", (0.0, 1.0)).embedded(texts)
     assert torch.equal(trained.hidden, base.encode_prompt(texts).hidden)
 
 

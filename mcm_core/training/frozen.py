@@ -56,12 +56,16 @@ class Frozen:
     @torch.no_grad()
     def noised(self, batch: Batch) -> Noised:
         """The batch at its noise levels. All randomness comes from the batch's seed, on the CPU."""
+        now, sample, noise, weights = self.noising(batch)
+        seen = self.seen(sample, now, *self.eps(sample, now, batch.texts))
+        return Noised(**vars(seen), noise=noise, weights=weights)
+
+    def noising(self, batch: Batch) -> tuple[Moment, Tensor, Tensor, Tensor]:
+        """Its moments, x_t and noise (B, C, h, w) and w(t) (B,), before the base has looked at it."""
         drawn = draw_timesteps(batch.moments, self.density, self.first, self.last)
         now = self.moments(drawn)
         clean, noise = self.clean_and_noise(batch)
-        sample = now.noised(clean, noise)
-        seen = self.seen(sample, now, *self.eps(sample, now, batch.texts))
-        return Noised(**vars(seen), noise=noise, weights=self.weights[drawn].to(self.base.device))
+        return now, now.noised(clean, noise), noise, self.weights[drawn].to(self.base.device)
 
     def moments(self, timesteps: Tensor) -> Moment:
         """The moments at `timesteps` (B,) of the CPU, on the base's device."""
@@ -78,7 +82,7 @@ class Frozen:
         """The base's prediction of the noise in `sample` under each of `texts`, B each, in one call."""
         count = len(texts)
         timesteps = torch.cat([torch.as_tensor(now.timestep)] * count)
-        embeddings = self._embedded([text for captions in texts for text in captions])
+        embeddings = self.embedded([text for captions in texts for text in captions])
         output = self.base.predict(torch.cat([sample] * count), timesteps, embeddings)
         return [now.eps(part, sample).clone() for part in output.chunk(count)]
 
@@ -86,7 +90,7 @@ class Frozen:
     def seen(sample: Tensor, now: Moment, eps: Tensor) -> Seen:
         return Seen(sample, eps, torch.as_tensor(now.timestep), torch.as_tensor(now.alpha).flatten())
 
-    def _embedded(self, texts: Sequence[str]) -> Embeddings:
+    def embedded(self, texts: Sequence[str]) -> Embeddings:
         """Of captions, of which those that are new are encoded together; on a CPU that would save nothing."""
         known = {text: self._embeddings[text] for text in texts if text in self._embeddings}
         new = [text for text in dict.fromkeys(texts) if text not in known]

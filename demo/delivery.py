@@ -46,6 +46,7 @@ class Delivery:
                 await app(scope, receive, send)
             finally:
                 self._leave(reader)
+                _forget(scope, reader)
 
         return counted
 
@@ -76,6 +77,15 @@ def _reader(scope: Any) -> str | None:
     if "/call/" in path and scope["method"] == "GET":
         return path.rpartition("/")[2]
     return None
+
+
+def _forget(scope: Any, reader: str) -> None:
+    """Gradio makes a session of each event of another program, and keeps only so many sessions: without this
+    the visits of people would give way to them."""
+    if "/call/" in scope["path"] and "app" in scope:
+        sessions = scope["app"].state_holder
+        sessions.session_data.pop(reader, None)
+        sessions.time_last_used.pop(reader, None)
 
 
 class Heard:

@@ -15,7 +15,7 @@ from .models import Job
 from .painting import Painting
 from .parts import ALL, without
 from .runs import Run
-from .visit import Shown, Visit
+from .visit import Visit
 
 Values = Mapping[Any, Any]
 
@@ -29,15 +29,12 @@ class Effects:
     def compare(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         """The twins of the shown pictures without a part of their drawing."""
         yield {self.page.viewer: gr.skip()}
-        visit: Visit = values[self.page.visit]
-        if visit.shown is None:
-            return
-        run = Run(compares=True)
-        paints = partial(self._without, visit.shown, part_of(event))
+        run, paints = Run(compares=True), partial(self._without, part_of(event))
         yield from self.painting.run(request.session_hash, run, values, paints)
 
-    def _without(self, shown: Shown, part: str, values: Values, run: Run) -> Iterator[Updates]:
+    def _without(self, part: str, values: Values, run: Run) -> Iterator[Updates]:
         visit: Visit = values[self.page.visit]
+        shown = visit.known()
         model = self.models[shown.model]
         job = Job(shown.model, without(shown.request, part, shown.before))
         before = {**views.beside(visit.view(), run), "part": part}

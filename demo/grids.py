@@ -58,16 +58,14 @@ class Grids:
 
     def row(self, values: Values, request: gr.Request, event: gr.EventData) -> Iterator[Updates]:
         yield {self.page.viewer: gr.skip()}
-        visit: Visit = values[self.page.visit]
-        if visit.shown is None:
-            return
         run = Run(compares=True)
         over = event._data.get("over") if isinstance(event._data, dict) else None
-        paints = partial(self._row, visit.shown, over)
+        paints = partial(self._row, over)
         yield from self.painting.run(request.session_hash, run, values, paints)
 
-    def _row(self, shown: Shown, over: Any, values: Values, run: Run) -> Iterator[Updates]:
+    def _row(self, over: Any, values: Values, run: Run) -> Iterator[Updates]:
         visit: Visit = values[self.page.visit]
+        shown = visit.known()
         model, wanted = self.models[shown.model], variants(shown.request, over)
         cells: tuple[Kept, ...] = ()
         yield self._update(visit, cells, over, wanted, run, {})

@@ -39,6 +39,8 @@ from .words import read
 
 QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
+VISITS = 500
+"""Of so many people the server keeps what is shown and their gallery, which takes at most 2 MB each."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
 FOCUS = "() => { document.querySelector('#offer-use:not(:disabled), #offer-cancel')?.focus(); }"
@@ -142,7 +144,7 @@ def launch_options(
         },
         "max_file_size": "20mb",
         "max_threads": holds + 63,
-        "state_session_capacity": 100,
+        "state_session_capacity": VISITS,
         "show_error": False,
         "auth": list(auth) or None,
     }

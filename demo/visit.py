@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mcm_core.drawing.conditions import Conditions, LabelClass
+from mcm_core.drawing.conditions import Conditions, InputError, LabelClass
 from mcm_core.record import Record, of_picture, to_json
 from mcm_core.request import Resolved
 
 from .pictures import drawing_picture, thumbnail
 from .views import View, single
 
+FORGOTTEN = "The server has forgotten this picture, as many others came since: Generate paints it again."
 KEPT = 16
 """Pictures in the gallery; each holds about 100 kB of the server's memory."""
 
@@ -87,6 +88,16 @@ class Visit:
     kept: tuple[Kept, ...] = ()
     row: tuple[Kept, ...] = ()
     owed: bool = False
+
+    def known(self) -> Shown:
+        """What is shown.
+
+        Raises:
+            InputError: nothing, as far as the server knows.
+        """
+        if self.shown is None:
+            raise InputError(FORGOTTEN)
+        return self.shown
 
     def view(self) -> View:
         """What is shown, with what only the visit knows: the gallery, and whether there was a last change."""

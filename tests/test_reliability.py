@@ -35,10 +35,12 @@ from PIL import Image
 from demo.delivery import Delivery
 from demo.guard import Guard, Uploads
 from demo.models import Models
+from demo.ui import build_ui, launch_options
 from mcm_core.drawing.conditions import LABELS, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.record import read_png
 from tests import pages, tiny
+from tests.browser import served
 from tests.pages import PATIENCE_S, Paced, canvas_value, connected, halves, paced, page, until
 
 ROOT = Path(__file__).parents[1]
@@ -746,6 +748,17 @@ def test_who_goes_away_gives_the_place_free(url: str, models: Models, pipeline: 
     assert pipeline.steps < 150
 
 
+def test_a_call_leaves_no_session_behind(models: Models) -> None:
+    """Else the calls of programs would drive out what the server knows of people's visits."""
+    blocks = build_ui(models)
+    with served(blocks, **launch_options()) as address:
+        event, told = called(address.rstrip("/"), values())
+        assert event == "complete", told
+        until(lambda: not blocks.state_holder.session_data)
+        assert generate(connected(address))[0]
+        assert len(blocks.state_holder.session_data) == 1
+
+
 def test_a_run_that_nobody_reads_ends(models: Models, pipeline: Paced) -> None:
     pipeline.pause_s = 0.05
     with pages.page(models, delivery=Delivery(patience_s=0.5)) as address:
@@ -789,7 +802,7 @@ def test_memory_threads_and_files_are_back_after_many_runs(url: str, models: Mod
             until(lambda: models.engine.running == 0)
         pipeline.calm()
 
-    soak(100)  # a call is a session to Gradio, which keeps the last hundred
+    soak(30)
     gc.collect()
     before, files = process.memory_info().rss, process.num_fds()
     soak(100)

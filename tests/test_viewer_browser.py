@@ -13,17 +13,18 @@ import pytest
 
 from demo import pictures
 from demo.models import Models
+from demo.ui import build_ui, launch_options
 from mcm_core import MCMPipeline
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.drawing.sketches import edges
 from mcm_core.request import Resolved
 from tests import pages
-from tests.browser import Tab, wait_until
+from tests.browser import Tab, served, wait_until
 from tests.pages import SIZE, Paced
 from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, Locator, Page
 
 pytest_plugins = ["tests.chromium", "tests.visits"]
 pytestmark = pytest.mark.browser
@@ -151,6 +152,34 @@ def test_the_last_change_is_taken_away(painted: Painted, models: Models, tmp_pat
     chip(visitor, "change").click()
     expected = bare(models, replace(second, conditions=first.conditions))
     np.testing.assert_array_equal(compared(visitor, before), expected)
+
+
+def test_a_visit_that_the_server_has_forgotten_is_told_so_and_the_picture_stays(
+    models: Models, open_page: Callable[..., Page]
+) -> None:
+    blocks = build_ui(models)
+    with served(blocks, **launch_options()) as address:
+        visitor = Visitor(open_page(address), SIZE, SIZE)
+        paint_sky_and_water(visitor)
+        visitor.generate()
+        shown = visitor.shown_picture()
+        blocks.state_holder.session_data.clear()
+        visitor.tab("Compare")
+        wait_until(visitor.page, lambda: "forgotten this picture" in said(visitor))
+        visitor.tab("Result")
+        assert visitor.shown_picture() == shown
+        visitor.generate()
+        assert (shown := visitor.shown_picture())
+        blocks.state_holder.session_data.clear()
+        visitor.tab("Row")
+        named(visitor, "Paint the row").click()
+        wait_until(visitor.page, lambda: "forgotten this picture" in said(visitor))
+        visitor.tab("Result")
+        assert visitor.shown_picture() == shown
+
+
+def said(visitor: Visitor) -> str:
+    return visitor.page.locator(".mcm-viewer").inner_text()
 
 
 def test_it_stops_as_any_run_and_the_picture_stays(painted: Painted, pipeline: Paced) -> None:

@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -376,6 +378,17 @@ def test_stored_latents_are_those_of_the_picture_and_of_its_mirror_image(
         np.testing.assert_allclose(latents, expected, rtol=2e-3, atol=2e-3)
         assert np.array_equal(maps["labels"], labels[:, ::-1] if flip else labels)
     assert not np.allclose(pairs.get(2, True)[0], pairs.get(2, False)[0], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("side", "calls"), [(64, [8, 8, 4]), (256, [8, 8, 4]), (512, [2] * 10), (1024, [1] * 20)]
+)
+def test_large_pictures_are_encoded_a_few_at_a_time(side: int, calls: list[int]) -> None:
+    seen: list[int] = []
+    base: Any = SimpleNamespace(encode=lambda chunk: seen.append(len(chunk)) or chunk[..., ::64, ::64])
+    pictures = torch.arange(20.0).view(-1, 1, 1, 1).expand(-1, 3, side, side)
+    assert torch.equal(encode(base, pictures), pictures[..., ::64, ::64])
+    assert seen == calls
 
 
 def test_normals_that_are_mirrored_point_to_the_other_side() -> None:

@@ -27,6 +27,9 @@ from mcm_core.training.data import Pair, checked_pairs, read_pair, read_picture
 from mcm_core.training.rows import HubRows, Layout, Row
 
 ENCODE_AT_ONCE = 8
+PIXELS_AT_ONCE = 8 * 256**2
+"""So many the autoencoder sees in one call, but at least one picture: at 512 pixels two, at 1024 one, which in
+float32 takes gigabytes by itself."""
 ENCODED = "encoded.json"
 """How many pictures have been encoded; while it is there, the folder is not whole."""
 
@@ -159,7 +162,9 @@ def file_pairs(rows: Sequence[Row], layout: Layout, needs_text: bool, tell: Tell
 @torch.no_grad()
 def encode(base: Base, pictures: np.ndarray | Tensor) -> Tensor:
     """Pictures (B, 3, H, W) in [-1, 1] -> scaled latents (B, C, h, w) float32, a few at a time."""
-    return torch.cat([base.encode(chunk) for chunk in torch.as_tensor(pictures).split(ENCODE_AT_ONCE)])
+    height, width = pictures.shape[-2:]
+    at_once = min(ENCODE_AT_ONCE, max(1, PIXELS_AT_ONCE // (height * width)))
+    return torch.cat([base.encode(chunk) for chunk in torch.as_tensor(pictures).split(at_once)])
 
 
 def _write_maps(folder: Path, count: int, layout: Layout, pairs: Iterable[Pair]) -> None:

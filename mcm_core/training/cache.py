@@ -28,8 +28,8 @@ from mcm_core.training.rows import HubRows, Layout, Row
 
 ENCODE_AT_ONCE = 8
 PIXELS_AT_ONCE = 8 * 256**2
-"""So many the autoencoder sees in one call, but at least one picture: at 512 pixels two, at 1024 one, which in
-float32 takes gigabytes by itself."""
+"""So many the autoencoder sees in one call, but at least one picture: two of 512 pixels, one of 1024, which
+in float32 takes gigabytes by itself."""
 ENCODED = "encoded.json"
 """How many pictures have been encoded; while it is there, the folder is not whole."""
 

@@ -37,6 +37,7 @@ from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, parse
 from mcm_core.training.stopping import Stop
 from mcm_core.training.watching import (
+    HELD_OUT_SAMPLES,
     begin_tracking,
     end_tracking,
     held_out,
@@ -275,6 +276,8 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 
 def publish(job: Job, training: Training[Modulator], frozen: Frozen, objective: Objective = losses) -> None:
     """Write the averaged modulator with its card and record to the out folder, and push it where asked."""
+    if job.held_out:
+        job.say(f"Measuring the held-out loss ({HELD_OUT_SAMPLES} draws).")
     told = held_out(job, training, frozen, objective) if job.held_out else {}
     facts = _facts(job, training.progress, *(tuple(told.values()) or (None, None)))
     modulator = copy.deepcopy(training.average).half() if job.options.half else training.average

@@ -176,6 +176,7 @@ def test_a_visit_that_the_server_has_forgotten_is_told_so_and_the_picture_stays(
         wait_until(visitor.page, lambda: "forgotten this picture" in said(visitor))
         visitor.tab("Result")
         assert visitor.shown_picture() == shown
+        visitor.leave()
 
 
 def said(visitor: Visitor) -> str:

@@ -249,6 +249,7 @@ def test_a_restarted_server_gets_the_visit_back(
         visitor = Visitor(page, SIZE, SIZE)
         assert prompt(visitor) == "a lake"
         assert pixels(visitor.finished()).tobytes() == pixels(last).tobytes()
+        visitor.leave()
 
 
 def test_each_tab_has_its_own_and_a_new_one_begins_with_a_copy(

@@ -51,6 +51,10 @@ class Visitor(Drawer):
     def file(self, address: str) -> bytes:
         return self.page.request.get(address).body()
 
+    def leave(self) -> None:
+        """Before its server goes, for which the page would look again and again."""
+        self.page.goto("about:blank")
+
     def tab(self, name: str) -> None:
         self.page.locator(".mcm-viewer").get_by_role("tab", name=name).click()
 

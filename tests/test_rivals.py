@@ -349,23 +349,26 @@ def test_minutes_between_two_points_are_on_the_line() -> None:
     assert minutes_to([], 0.1) is None
 
 
-def test_the_command_tells_of_all_and_what_is_known_is_not_done_again(
+def test_the_command_tells_all_and_what_is_known_is_not_done_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the shipped base, whose classes the judge knows."""
     assert commands(["render", "--count", "12", "--out", str(tmp_path / "data")]) == 0
-    argv = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--methods", OURS, "regions"]
+    argv = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--methods", OURS]
     argv += ["--minutes", "0.002", "--batch-size", "2", "--count", "2", "--steps", "1"]
-    monkeypatch.setattr(command, "CURVE_SCENES", 2)
-    monkeypatch.setattr(judging, "VALIDATION_COUNT", 2)
-    monkeypatch.setattr(command, "SHEET_SCENES", 2)
+    few = {"CURVE_SCENES": 1, "SHEET_SCENES": 2, "MARKS": (0.5, 1.0)}
+    for name, value in few.items():
+        monkeypatch.setattr(command, name, value)
+    monkeypatch.setattr(judging, "VALIDATION_COUNT", 1)
+    monkeypatch.setattr(judging, "VARIANTS", 2)
+    monkeypatch.setattr(learning, "CANDIDATES", learning.CANDIDATES[2:4])
     assert command.main(argv) == 0
     told = capsys.readouterr().out
     out = tmp_path / "out"
     assert {"table.md", "table.json", "curves.png", "sheet.jpg"} <= {file.name for file in out.iterdir()}
     table = json.loads((out / "table.json").read_text())
     assert table[OURS]["cost"]["parameters"] == 2_944_696
-    assert [*table["regions"]["rows"]] == ["map", "words"]
+    assert [*table[OURS]["rows"]] == ["map", "sketch", "map and sketch", "words"]
     assert [minutes for minutes, _ in table[OURS]["curve"]] == sorted(m for m, _ in table[OURS]["curve"])
     monkeypatch.setattr(learning, "fit", None)
     monkeypatch.setattr(command.subprocess, "run", None)
@@ -374,6 +377,6 @@ def test_the_command_tells_of_all_and_what_is_known_is_not_done_again(
 
 
 def test_curves_are_drawn_one_in_each_colour() -> None:
-    picture = curves({"one": [(1, 0.1), (2, 0.5)], "two": [(1, 0.2), (2, 0.3)]}, "minutes", "mIoU")
+    picture = curves({"one": [(1e-4, 0.1), (2, 0.5)], "two": [(1, 0.2), (2, 0.3)]}, "minutes", "mIoU")
     colours = {colour for _, colour in picture.getcolors(10**6)}  # type: ignore[union-attr]
     assert {(0xD6, 0x27, 0x28), (0xFF, 0x98, 0x96)} <= colours

@@ -21,7 +21,7 @@ from .learning import Candidate, Course, batches, new_network
 from .methods import BASE, METHODS
 
 STEPS = 3
-ROUNDS = 5
+ROUNDS = 4
 USUAL = Candidate(matrices=False, lr=1e-5)
 
 

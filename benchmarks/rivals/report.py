@@ -107,8 +107,8 @@ def curves(by_title: Mapping[str, Sequence[tuple[float, float]]], across: str, u
         height = at(min(places), value)[1]
         draw.line((left, height, right, height), fill="#e4e4e4")
         draw.text((left - 8, height), f"{value:.1f}", "black", font, anchor="rm")
-    for x in sorted({round(x, 2) for x in places}):
-        draw.text((at(x, 0)[0], bottom + 6), f"{x:g}", "black", font, anchor="mt")
+    for label, x in {f"{x:.2g}": x for x in places}.items():
+        draw.text((at(x, 0)[0], bottom + 6), label, "black", font, anchor="mt")
     draw.text(((left + right) / 2, SIZE[1] - 4), across, "black", font, anchor="mb")
     draw.text((left + 8, top + 6), up, "black", font)
     for number, (title, curve) in enumerate(by_title.items()):

@@ -25,11 +25,12 @@ from benchmarks.rivals.painting import guided, paint
 from benchmarks.rivals.report import curves, minutes_to
 from mcm_core.__main__ import main as commands
 from mcm_core.base import Base, Embeddings
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, LabelClass
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass
 from mcm_core.modulation import guide
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.request import Request
 from mcm_core.schedule import Moment
+from mcm_core.training import TrainingError
 from mcm_core.training.job import Job, prepare
 from mcm_core.training.modulator import make_accelerator, make_frozen
 from mcm_core.training.options import Options
@@ -308,13 +309,28 @@ def test_the_clock_goes_on_where_it_was_stopped(job: Job, tmp_path: Path) -> Non
 def test_the_search_is_for_the_lowest_held_out_loss_and_is_remembered(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = iter([0.5, 0.3, 0.1, 0.2, 0.4])
+    losses = iter([0.5, 0.3, 0.1, float("nan"), float("inf")])
     monkeypatch.setattr(learning, "held_out_loss", lambda course, network: next(losses))
     monkeypatch.setattr(learning, "learned", lambda *_: None)
     taken = course(job, OURS, tmp_path)
     assert learning.searched(taken, Stop()) == learning.CANDIDATES[2]
     assert learning.searched(taken, Stop()) == learning.CANDIDATES[2]  # there is no sixth loss to ask for
     assert len(json.loads((tmp_path / "search.json").read_text())) == 5
+
+
+def test_a_candidate_that_runs_away_loses(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_away(*_: Any) -> None:
+        raise TrainingError("not finite")
+
+    monkeypatch.setattr(learning, "learned", run_away)
+    learning.searched(course(job, OURS, tmp_path), Stop())
+    assert set(json.loads((tmp_path / "search.json").read_text()).values()) == {float("inf")}
+
+
+def test_too_few_pairs_are_refused(tmp_path: Path) -> None:
+    data = build_pairs(tmp_path / "data", 9)
+    with pytest.raises(InputError, match="at least ten pairs"):
+        command.main(["--data", str(data), "--out", str(tmp_path / "out")])
 
 
 def test_few_pairs_are_the_first_of_all(job: Job, tmp_path: Path) -> None:

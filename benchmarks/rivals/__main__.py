@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mcm_core.drawing.conditions import InputError
 from mcm_core.evaluation.segmenter import load
 from mcm_core.evaluation.sheets import save
 from mcm_core.models import SEGMENTER, shipped
@@ -59,7 +60,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def opened(options: argparse.Namespace) -> tuple[Job, Studio]:
-    """The pairs, encoded once, and who judges."""
+    """The pairs, encoded once, and who judges.
+
+    Raises:
+        InputError: whatever is wrong with the data.
+    """
     training = Options(
         base=str(options.base),
         data=str(options.data),
@@ -69,6 +74,8 @@ def opened(options: argparse.Namespace) -> tuple[Job, Studio]:
         sample_every=0,
     )
     job = prepare(training, make_accelerator(training))
+    if not job.held_out:
+        raise InputError("The search wants held-out pairs: give at least ten pairs.")
     segmenter = load(shipped(SEGMENTER), job.base.device)
     at_once = 32 if job.base.device.type == "cuda" else 4
     studio = Studio(job.base, job.precision, job.layout.classes, segmenter, options.steps, at_once)
@@ -195,6 +202,8 @@ if __name__ == "__main__":
     torch.set_float32_matmul_precision("high")
     try:
         sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from there.")
         sys.exit(130)

@@ -7,6 +7,7 @@ wins. All of it goes on where it was stopped.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mcm_core.training import TrainingError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
-from mcm_core.training.checkpoints import latest_checkpoint
 from mcm_core.training.fit import Saving, Schedule, Training, fit, go_on
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job
@@ -94,10 +95,13 @@ def searched(course: Course, stop: Stop) -> Candidate:
         if candidate.name in losses:
             continue
         folder = course.folder / f"search-{candidate.name.replace(' ', '-')}"
-        network = learned(short, candidate, folder, stop)
+        try:
+            loss = held_out_loss(course, learned(short, candidate, folder, stop))
+        except TrainingError:  # it ran away
+            loss = math.inf
         if stop.asked():
             raise KeyboardInterrupt
-        losses[candidate.name] = held_out_loss(course, network)
+        losses[candidate.name] = loss if math.isfinite(loss) else math.inf
         file.write_text(json.dumps(losses, indent=1))
     return min(CANDIDATES, key=lambda candidate: losses[candidate.name])
 
@@ -163,10 +167,6 @@ def held_out_loss(course: Course, network: nn.Module) -> float:
         with autocast(job.base.device, job.precision):
             total += course.method.loss(network, course.frozen, batches[number]).item()
     return total / HELD_OUT_BATCHES
-
-
-def is_done(folder: Path) -> bool:
-    return latest_checkpoint(folder) is not None and mark_file(folder, 1.0).is_file()
 
 
 def batches(course: Course, steps: range) -> Iterator[list[Batch]]:

@@ -180,7 +180,7 @@ def measure_training(method: str, rounds: int, device: str) -> dict[str, Any]:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         times.append(_now(device) - begun)
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else _peak_resident()
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else peak_resident()
     count = parameters(trained) if trained is not None else 0
     return {
         "method": method,
@@ -203,7 +203,7 @@ def measure_trainings(rounds: int, device: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _peak_resident() -> int:
+def peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -82,7 +82,7 @@ def _reader(scope: Any) -> str | None:
 def _forget(scope: Any, reader: str) -> None:
     """Gradio makes a session of each event of another program, and keeps only so many sessions: without this
     the visits of people would give way to them."""
-    if "/call/" in scope["path"] and "app" in scope:
+    if "/call/" in scope["path"]:
         sessions = scope["app"].state_holder
         sessions.session_data.pop(reader, None)
         sessions.time_last_used.pop(reader, None)

@@ -72,9 +72,9 @@ def _as_drawing(picture: np.ndarray, kind: Any, model: Model) -> Conditions:
 def _shown(visit: Visit, event: gr.EventData) -> np.ndarray:
     """(H, W, 3) uint8 of the variation that is seen."""
     index = _said(event, "index")
-    pictures = visit.shown.view["pictures"] if visit.shown else []
+    pictures = visit.known().view["pictures"]
     if type(index) is not int or not 0 <= index < len(pictures):
-        raise InputError("There is no picture yet: press Generate first.")
+        raise InputError("There is no such picture.")
     return pixels(pictures[index]["file"])
 
 

@@ -106,7 +106,7 @@ def test_the_loss_is_square_near_the_goal_and_linear_far_from_it() -> None:
 def setting(argv: list[str]) -> tuple[Job, Frozen, Distillation, Conditioned, Batch]:
     """A teacher, another modulator as the target, a third as the student, and a batch."""
     job = begin(command.parse(argv))
-    teacher = command.open_teacher(job)
+    teacher = command.open_teacher(str(job.options.init))
     target, student = (tiny.build_modulator(job.base, seed=seed) for seed in (1, 2))
     plan = Plan(job.trained, 4, job.layout.modalities, job.layout.size, rates=job.options.rates)
     batch = Batches(job.pairs, plan)[0]
@@ -171,7 +171,7 @@ def test_the_goal_is_the_target_a_step_of_the_teacher_further_on(
 def test_it_learns_and_the_base_and_the_teacher_stay_as_they_were(argv: list[str], sd_v_folder: Path) -> None:
     options = command.parse([*argv, "--steps", "60", "--lr", "3e-3"])
     job = begin(options)
-    teacher = command.open_teacher(job)
+    teacher = command.open_teacher(str(job.options.init))
     training = start(job, command.make_student(job, str(options.init), options.live), target_ema=0.95)
     frozen, objective = make_frozen(job), command.distillation(training, teacher)
     with Stop() as stop:
@@ -184,7 +184,7 @@ def test_it_learns_and_the_base_and_the_teacher_stay_as_they_were(argv: list[str
     for used, fresh in zip(job.base.networks(), untouched.networks(), strict=True):
         assert same(dict(used.state_dict()), dict(fresh.state_dict()))
         assert all(one.grad is None and not one.requires_grad for one in used.parameters())
-    assert same(teacher.state_dict(), command.open_teacher(job).state_dict())
+    assert same(teacher.state_dict(), command.open_teacher(str(job.options.init)).state_dict())
 
 
 def test_the_command_says_how_the_result_is_sampled(argv: list[str], tmp_path: Path) -> None:
@@ -275,8 +275,9 @@ def test_a_student_of_other_drawings_is_refused(
 ) -> None:
     sketch = {"name": "sketch", "kind": "image", "channels": 1}
     tiny.build_modulator(base, modalities=[sketch], classes=[]).save_pretrained(tmp_path / "other")
-    assert command.main([*argv, "--student", str(tmp_path / "other"), "--dry-run"]) == 2
+    assert command.main([*argv, "--student", str(tmp_path / "other")]) == 2
     assert "other modalities" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()  # nothing was encoded before that was known
 
 
 def test_a_base_that_starts_in_pure_noise_is_refused(

@@ -34,7 +34,6 @@ from mcm_core.training import TrainingError
 from mcm_core.training.job import Job, prepare
 from mcm_core.training.modulator import make_accelerator, make_frozen
 from mcm_core.training.options import Options
-from mcm_core.training.rows import Layout
 from mcm_core.training.stopping import Stop
 from tests import tiny
 from tests.pairs import build_pairs
@@ -53,8 +52,13 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def layout(modulator: Any) -> Layout:
-    return Layout((64, 64), modulator.modalities, modulator.classes, {}, zero_based=False)
+def job(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("rivals")
+    data = build_pairs(folder / "data", 12)
+    options = Options(
+        str(sd_folder), str(data), str(folder / "out"), batch_size=2, precision="fp32", held_out=2, warmup=1
+    )
+    return prepare(options, make_accelerator(options))
 
 
 @pytest.fixture
@@ -73,11 +77,11 @@ def seen(base: Base) -> tuple[Tensor, Moment, Embeddings]:
     return sample, base.moment(500.0), base.encode_prompt(["a pond", "dusk", ""])
 
 
-def built(name: str, base: Base, layout: Layout) -> Any:
+def built(name: str, job: Job) -> Any:
     torch.manual_seed(0)
     build = METHODS[name].build
     assert build is not None
-    return build(base, layout).eval()
+    return build(job).eval()
 
 
 def stirred(network: Any) -> Any:
@@ -119,9 +123,9 @@ def test_a_drawing_of_conditions_is_that_of_the_same_training_pair() -> None:
 @pytest.mark.parametrize("name", KEPT)
 @torch.no_grad()
 def test_before_its_training_it_says_what_the_base_says(
-    base: Base, layout: Layout, drawing: Drawing, seen: tuple, name: str
+    base: Base, job: Job, drawing: Drawing, seen: tuple, name: str
 ) -> None:
-    network = built(name, base, layout)
+    network = built(name, job)
     sample, now, texts = seen
     expected = base.predict(sample, torch.tensor(500), texts)
     got = network(base, sample, now, texts, network.see(drawing))
@@ -130,9 +134,9 @@ def test_before_its_training_it_says_what_the_base_says(
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_sees_each_drawing_and_trains_only_itself(
-    base: Base, layout: Layout, drawing: Drawing, seen: tuple, name: str
+    base: Base, job: Job, drawing: Drawing, seen: tuple, name: str
 ) -> None:
-    network = stirred(built(name, base, layout))
+    network = stirred(built(name, job))
     sample, now, texts = seen
     before = {key: value.clone() for key, value in base.unet.state_dict().items()}
     got = network(base, sample, now, texts, network.see(drawing))
@@ -146,22 +150,25 @@ def test_it_sees_each_drawing_and_trains_only_itself(
 
 @torch.no_grad()
 def test_ours_is_the_base_bit_for_bit_where_nothing_is_drawn(
-    base: Base, layout: Layout, drawing: Drawing, seen: tuple
+    base: Base, job: Job, drawing: Drawing, seen: tuple
 ) -> None:
-    network = stirred(built(OURS, base, layout))
+    network = stirred(built(OURS, job))
     sample, now, texts = seen
     got = network(base, sample, now, texts, network.see(drawing))
     assert torch.equal(got[2], base.predict(sample, torch.tensor(500), texts)[2])
 
 
+@pytest.mark.parametrize("layers", [1, 2])
 @torch.no_grad()
-def test_a_padded_unet_says_what_the_unet_says(seen: tuple) -> None:
+def test_controlnet_xs_says_what_its_base_says_whose_blocks_have_so_many_layers(
+    seen: tuple, layers: int
+) -> None:
     torch.manual_seed(0)
     unet = diffusers.UNet2DConditionModel(
         block_out_channels=(8, 16),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
+        layers_per_block=layers,
         cross_attention_dim=tiny.TEXT_WIDTH,
         attention_head_dim=2,
         norm_num_groups=4,
@@ -187,7 +194,7 @@ def everywhere(label: int) -> Conditions:
     return Conditions({LABELS: np.full((64, 64), label, np.uint8)})
 
 
-def test_ours_paints_what_the_pipeline_paints(base: Base, layout: Layout, modulator: Any) -> None:
+def test_ours_paints_what_the_pipeline_paints(base: Base, job: Job, modulator: Any) -> None:
     """With the modulation where the pipeline puts it, and nothing boosted."""
     drawn = Conditions({LABELS: np.random.default_rng(0).integers(0, 4, (64, 64)).astype(np.uint8)})
     begin = METHODS[OURS].begin(networks.Modulated(modulator), asked(base, drawn), "prompt")
@@ -202,8 +209,8 @@ def test_the_base_alone_paints_what_the_pipeline_paints(base: Base) -> None:
     assert np.abs(paint(base, begin, [7], 4).astype(int) - expected).max() <= 1
 
 
-def test_gradients_lead_to_what_the_reader_takes_for_the_drawing(base: Base, layout: Layout) -> None:
-    reader = built("gradients", base, layout).requires_grad_(False)
+def test_gradients_lead_to_what_the_reader_takes_for_the_drawing(base: Base, job: Job) -> None:
+    reader = built("gradients", job).requires_grad_(False)
     request, sample = asked(base, everywhere(2)), torch.randn(1, 4, 8, 8)
     now = base.moment(500.0)
 
@@ -250,8 +257,8 @@ def test_at_first_a_region_lies_on_a_ground_of_its_own(base: Base) -> None:
     assert not torch.equal(predict(sample, late)[:, :, :4], predict(other, late)[:, :, :4])
 
 
-def test_guidance_is_that_of_the_base(base: Base, layout: Layout, seen: tuple) -> None:
-    network, drawn = stirred(built("controlnet", base, layout)), asked(base, everywhere(2))
+def test_guidance_is_that_of_the_base(base: Base, job: Job, seen: tuple) -> None:
+    network, drawn = stirred(built("controlnet", job)), asked(base, everywhere(2))
     sample, now = seen[0][:1], seen[1]
     empty, words = base.encode_prompts(["", "a pond"])
     with torch.no_grad():
@@ -265,16 +272,6 @@ def test_guidance_is_that_of_the_base(base: Base, layout: Layout, seen: tuple) -
 
 
 # -- learning ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def job(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    folder = tmp_path_factory.mktemp("rivals")
-    data = build_pairs(folder / "data", 12)
-    options = Options(
-        str(sd_folder), str(data), str(folder / "out"), batch_size=2, precision="fp32", held_out=2, warmup=1
-    )
-    return prepare(options, make_accelerator(options))
 
 
 def course(job: Job, name: str, folder: Path, seconds: float = 0.5) -> Course:
@@ -296,14 +293,26 @@ def test_it_learns_by_the_clock_and_what_was_learned_is_kept(job: Job, tmp_path:
     assert all(torch.equal(a, b) for a, b in pairs if not a.requires_grad)
 
 
-def test_the_clock_goes_on_where_it_was_stopped(job: Job, tmp_path: Path) -> None:
-    stop = Stop()
+def test_the_clock_goes_on_where_it_was_stopped(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, seen = Stop(), []
     stop.signal = 15
-    taken = course(job, "t2i-adapter", tmp_path, seconds=1.0)
+    taken, fit = course(job, "t2i-adapter", tmp_path, seconds=1.0), learning.fit
+
+    def noted(training: Any, *arguments: Any, **options: Any) -> None:
+        seen.append(training.progress.step)
+        fit(training, *arguments, **options)
+        seen.append(training.progress.step)
+
+    monkeypatch.setattr(learning, "fit", noted)
     learning.learned(taken, Candidate(False, 1e-3), tmp_path, stop, learning.MARKS)
     assert not learning.mark_file(tmp_path, 1.0).is_file()
     learning.learned(taken, Candidate(False, 1e-3), tmp_path, Stop(), learning.MARKS)
-    assert 1.0 <= learning.at_mark(taken, tmp_path, 1.0)[1] < 60
+    learning.learned(taken, Candidate(False, 1e-3), tmp_path, Stop(), learning.MARKS)  # it is over
+    assert seen[:3] == [0, 1, 1]
+    assert len(seen) == 4
+    assert learning.at_mark(taken, tmp_path, 1.0)[2] == seen[3]
 
 
 def test_the_search_is_for_the_lowest_held_out_loss_and_is_remembered(
@@ -339,6 +348,7 @@ def test_few_pairs_are_the_first_of_all(job: Job, tmp_path: Path) -> None:
     assert replace(few, pairs=None).trained == job.trained
 
 
+@pytest.mark.skipif(not cost.RESET.is_file(), reason="only Linux counts the peak anew")
 def test_peak_memory_is_that_of_the_work() -> None:
     mib = 2**20
     small = cost.peak(lambda: bytearray(8 * mib), torch.device("cpu"))
@@ -390,6 +400,8 @@ def test_the_command_tells_all_and_what_is_known_is_not_done_again(
     monkeypatch.setattr(command.subprocess, "run", None)
     assert command.main(argv) == 0
     assert capsys.readouterr().out.splitlines()[-5:] == told.splitlines()[-5:]
+    with pytest.raises(InputError, match="asked for otherwise"):
+        command.main([*argv, "--minutes", "1"])
 
 
 def test_curves_are_drawn_one_in_each_colour() -> None:

@@ -380,9 +380,7 @@ def test_stored_latents_are_those_of_the_picture_and_of_its_mirror_image(
     assert not np.allclose(pairs.get(2, True)[0], pairs.get(2, False)[0], atol=0.05)
 
 
-@pytest.mark.parametrize(
-    ("side", "calls"), [(64, [8, 8, 4]), (256, [8, 8, 4]), (512, [2] * 10), (1024, [1] * 20)]
-)
+@pytest.mark.parametrize(("side", "calls"), [(64, [20]), (256, [8, 8, 4]), (512, [2] * 10), (1024, [1] * 20)])
 def test_large_pictures_are_encoded_a_few_at_a_time(side: int, calls: list[int]) -> None:
     seen: list[int] = []
     base: Any = SimpleNamespace(encode=lambda chunk: seen.append(len(chunk)) or chunk[..., ::64, ::64])

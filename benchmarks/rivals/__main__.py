@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from mcm_core.drawing.conditions import InputError
@@ -63,7 +62,7 @@ def opened(options: argparse.Namespace) -> tuple[Job, Studio]:
     """The pairs, encoded once, and who judges.
 
     Raises:
-        InputError: whatever is wrong with the data.
+        InputError: whatever is wrong with the data, or the folder holds another run.
     """
     training = Options(
         base=str(options.base),
@@ -76,6 +75,10 @@ def opened(options: argparse.Namespace) -> tuple[Job, Studio]:
     job = prepare(training, make_accelerator(training))
     if not job.held_out:
         raise InputError("The search wants held-out pairs: give at least ten pairs.")
+    asked = {name: getattr(options, name) for name in ("minutes", "batch_size", "steps")}
+    asked |= {"base": job.base.fingerprint, "pairs": job.fingerprint}
+    if kept(options.out / "asked.json", lambda: asked) != asked:
+        raise InputError(f"{options.out} holds a run that was asked for otherwise: take another --out.")
     segmenter = load(shipped(SEGMENTER), job.base.device)
     at_once = 32 if job.base.device.type == "cuda" else 4
     studio = Studio(job.base, job.precision, job.layout.classes, segmenter, options.steps, at_once)
@@ -199,7 +202,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    torch.set_float32_matmul_precision("high")
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:

@@ -16,10 +16,13 @@ from mcm_core.training.fit import Schedule, Training, take_step
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.precision import autocast
 
+from ..overhead import peak_resident
 from .judging import BOTH, INPUTS, Painter, Studio
 from .learning import Candidate, Course, batches, new_network
 from .methods import BASE, METHODS
 
+RESET = Path("/proc/self/clear_refs")
+"""Of Linux: from then on the peak is counted anew. Elsewhere it is that of the process's whole life."""
 STEPS = 3
 ROUNDS = 4
 USUAL = Candidate(matrices=False, lr=1e-5)
@@ -66,10 +69,10 @@ def peak(work: Callable[[], object], device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return torch.cuda.max_memory_allocated(device)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from now on
+    if RESET.is_file():
+        RESET.write_text("5")
     work()
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return peak_resident()
 
 
 def _train(course: Course, network: nn.Module, batch: list[Batch]) -> None:

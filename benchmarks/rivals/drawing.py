@@ -53,9 +53,6 @@ class Drawing:
             torch.zeros_like(self.labels), torch.zeros_like(self.sketch), torch.zeros_like(self.presence)
         )
 
-    def __getitem__(self, rows: slice) -> Drawing:
-        return Drawing(self.labels[rows], self.sketch[rows], self.presence[rows])
-
 
 def planes_of(classes: int) -> int:
     """How many planes a drawing has."""

@@ -77,7 +77,7 @@ def new_network(course: Course) -> nn.Module:
     """Before its first step, the same in each run; what is trained is in float32."""
     assert course.method.build is not None
     torch.manual_seed(course.job.options.seed)
-    network = course.method.build(course.job.base, course.job.layout)
+    network = course.method.build(course.job)
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

@@ -22,6 +22,14 @@ from .painting import PLACEMENTS, Prediction, guided
 Loss = Callable[[Any, Frozen, Batch], Tensor]
 
 
+def noise_loss(network: Any, frozen: Frozen, batch: Batch) -> Tensor:
+    """The loss that the modulator's trainer has, for any network of `networks`."""
+    now, sample, noise, weights = frozen.noising(batch)
+    drawing, texts = of_batch(batch, frozen.base.device), frozen.embedded(batch.texts)
+    output = network(frozen.base, sample, now, texts, network.see(drawing))
+    return (weights * errors(now.eps(output, sample), noise)).mean()
+
+
 @dataclass(frozen=True)
 class Asked:
     """Pictures to be painted together."""
@@ -50,24 +58,16 @@ class Method:
     build: Build | None
     settings: tuple[Any, ...]
     begin: Callable[[Any, Asked, Any], Prediction]
-    loss: Loss
+    loss: Loss = noise_loss
     reads: tuple[str, ...] = (LABELS, SKETCH)
     keeps_base: bool = True
-
-
-def noise_loss(network: Any, frozen: Frozen, batch: Batch) -> Tensor:
-    """The loss that the modulator's trainer has, for any network of `networks`."""
-    now, sample, noise, weights = frozen.noising(batch)
-    drawing, texts = of_batch(batch, frozen.base.device), frozen.embedded(batch.texts)
-    output = network(frozen.base, sample, now, texts, network.see(drawing))
-    return (weights * errors(now.eps(output, sample), noise)).mean()
 
 
 def _network(title: str, build: Build, keeps_base: bool = True) -> Method:
     def begin(network: Any, asked: Asked, setting: Any) -> Prediction:
         return guided(network, asked.base, asked.prompts, asked.drawing, setting, asked.precision)
 
-    return Method(title, build, PLACEMENTS, begin, noise_loss, keeps_base=keeps_base)
+    return Method(title, build, PLACEMENTS, begin, keeps_base=keeps_base)
 
 
 def _gradients(network: Any, asked: Asked, setting: Any) -> Prediction:
@@ -84,7 +84,7 @@ def _alone(network: Any, asked: Asked, setting: Any) -> Prediction:
 
 BASE, OURS = "base", "modulator"
 METHODS: dict[str, Method] = {
-    BASE: Method("base alone", None, (None,), _alone, noise_loss, reads=()),
+    BASE: Method("base alone", None, (None,), _alone, reads=()),
     OURS: _network("modulator, mini (ours)", networks.modulated("mini")),
     "modulator-nano": _network("modulator, nano (ours)", networks.modulated("nano")),
     "modulator-paper": _network("modulator, paper (ours)", networks.modulated("paper")),
@@ -101,7 +101,5 @@ METHODS: dict[str, Method] = {
         _gradients,
         untrained.reading_loss,
     ),
-    "regions": Method(
-        "prompts by region (MultiDiffusion)", None, (None,), _regions, noise_loss, reads=(LABELS,)
-    ),
+    "regions": Method("prompts by region (MultiDiffusion)", None, (None,), _regions, reads=(LABELS,)),
 }

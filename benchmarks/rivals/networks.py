@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from mcm_core.base import Base, Embeddings
 from mcm_core.modulation import correction
 from mcm_core.modulator import Modulator
 from mcm_core.schedule import Moment
-from mcm_core.training.rows import Layout
+from mcm_core.training.job import Job, make_modulator
 
 from .drawing import Drawing, planes_of
 from .two_layers import of_two_layers, without_padding
@@ -97,13 +98,13 @@ class WithControlNetXS(nn.Module):
     def __init__(self, unet: UNet2DConditionModel, classes: int) -> None:
         super().__init__()
         self.classes = classes
-        padded = of_two_layers(unet)
+        deeper = of_two_layers(unet)
         adapter = ControlNetXSAdapter.from_unet(
-            padded, size_ratio=XS_RATIO, conditioning_channels=planes_of(classes)
+            deeper, size_ratio=XS_RATIO, conditioning_channels=planes_of(classes)
         )
-        joint = UNetControlNetXSModel.from_unet(padded, adapter.float())
+        joint = UNetControlNetXSModel.from_unet(deeper, adapter.float())
         joint.freeze_unet_params()
-        self.joint = without_padding(joint)
+        self.joint = joint if deeper is unet else without_padding(joint)
 
     def see(self, drawing: Drawing) -> Tensor:
         return drawing.planes(self.classes)
@@ -137,7 +138,7 @@ class WithAdapter(nn.Module):
         ].float()
 
 
-class Conditioned(nn.Module):
+class WithChannels(nn.Module):
     """A U-Net that takes the drawing in channels of its own beside the latents: fine-tuned, LoRA, or new."""
 
     def __init__(self, unet: UNet2DConditionModel, classes: int) -> None:
@@ -180,49 +181,42 @@ def widened(first: nn.Conv2d, more: int) -> nn.Conv2d:
 
 # -- new ones ----------------------------------------------------------------------------------------------
 
-Build = Callable[[Base, Layout], nn.Module]
-"""A network before its first step, on the base's device."""
+Build = Callable[[Job], nn.Module]
+"""A network before its first step."""
 
 
 def modulated(preset: str) -> Build:
-    def build(base: Base, layout: Layout) -> nn.Module:
-        modulator = Modulator.preset(
-            preset,
-            latent_channels=base.latent_channels,
-            downscale=base.downscale,
-            modalities=[vars(one) for one in layout.modalities],
-            classes=[vars(one) for one in layout.classes],
-            num_train_timesteps=base.num_train_timesteps,
-        )
-        return Modulated(modulator)
+    def build(job: Job) -> nn.Module:
+        sized = replace(job, options=replace(job.options, preset=preset))
+        return Modulated(make_modulator(sized, None))
 
     return build
 
 
-def controlnet(base: Base, layout: Layout) -> nn.Module:
-    return WithControlNet(base.unet, len(layout.classes))
+def controlnet(job: Job) -> nn.Module:
+    return WithControlNet(job.base.unet, len(job.layout.classes))
 
 
-def controlnet_xs(base: Base, layout: Layout) -> nn.Module:
-    return WithControlNetXS(base.unet, len(layout.classes))
+def controlnet_xs(job: Job) -> nn.Module:
+    return WithControlNetXS(job.base.unet, len(job.layout.classes))
 
 
-def t2i_adapter(base: Base, layout: Layout) -> nn.Module:
-    return WithAdapter(base.unet, len(layout.classes), base.downscale)
+def t2i_adapter(job: Job) -> nn.Module:
+    return WithAdapter(job.base.unet, len(job.layout.classes), job.base.downscale)
 
 
-def fine_tuned(base: Base, layout: Layout) -> nn.Module:
-    unet = copy.deepcopy(base.unet).float().requires_grad_(True)
-    return Conditioned(unet, len(layout.classes))
+def fine_tuned(job: Job) -> nn.Module:
+    unet = copy.deepcopy(job.base.unet).float().requires_grad_(True)
+    return WithChannels(unet, len(job.layout.classes))
 
 
-def lora(base: Base, layout: Layout) -> nn.Module:
-    unet = copy.deepcopy(base.unet).requires_grad_(False)
+def lora(job: Job) -> nn.Module:
+    unet = copy.deepcopy(job.base.unet).requires_grad_(False)
     config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_RANK, target_modules=LORA_LAYERS)
     unet.add_adapter(config)  # its own weights are float32
-    return Conditioned(unet, len(layout.classes))
+    return WithChannels(unet, len(job.layout.classes))
 
 
-def from_scratch(base: Base, layout: Layout) -> nn.Module:
-    unet = UNet2DConditionModel.from_config(base.unet.config)
-    return Conditioned(unet, len(layout.classes))
+def from_scratch(job: Job) -> nn.Module:
+    unet = UNet2DConditionModel.from_config(job.base.unet.config)
+    return WithChannels(unet, len(job.layout.classes))

@@ -19,8 +19,9 @@ from mcm_core.drawing.conditions import VOID, LabelClass
 from mcm_core.modulation import guide
 from mcm_core.schedule import Moment
 from mcm_core.training.batches import Batch
+from mcm_core.training.consistency import x0_of
 from mcm_core.training.frozen import Frozen
-from mcm_core.training.rows import Layout
+from mcm_core.training.job import Job
 
 from .drawing import Drawing, of_batch
 from .networks import called
@@ -55,8 +56,8 @@ class Reader(nn.Module):
         return read[:, :-1], read[:, -1]
 
 
-def reader(base: Base, layout: Layout) -> nn.Module:
-    return Reader(base.latent_channels, len(layout.classes))
+def reader(job: Job) -> nn.Module:
+    return Reader(job.base.latent_channels, len(job.layout.classes))
 
 
 def reading_errors(network: nn.Module, latents: Tensor, drawing: Drawing) -> Tensor:
@@ -76,8 +77,7 @@ def reading_loss(network: nn.Module, frozen: Frozen, batch: Batch) -> Tensor:
     """What the reader is trained on: the base's estimate of x_0."""
     now, sample, _, _ = frozen.noising(batch)
     (eps,) = frozen.eps(sample, now, batch.texts)
-    estimate = (sample - now.sigma * eps) / now.alpha
-    return reading_errors(network, estimate, of_batch(batch, frozen.base.device)).mean()
+    return reading_errors(network, x0_of(eps, sample, now), of_batch(batch, frozen.base.device)).mean()
 
 
 def by_gradients(

@@ -27,6 +27,7 @@ from mcm_core.training.data import Pair, checked_pairs, read_pair, read_picture
 from mcm_core.training.rows import HubRows, Layout, Row
 
 ENCODE_AT_ONCE = 8
+"""Pictures between two notes of how far the encoding came."""
 PIXELS_AT_ONCE = 8 * 256**2
 """So many the autoencoder sees in one call, but at least one picture: two of 512 pixels, one of 1024, which
 in float32 takes gigabytes by itself."""
@@ -163,7 +164,7 @@ def file_pairs(rows: Sequence[Row], layout: Layout, needs_text: bool, tell: Tell
 def encode(base: Base, pictures: np.ndarray | Tensor) -> Tensor:
     """Pictures (B, 3, H, W) in [-1, 1] -> scaled latents (B, C, h, w) float32, a few at a time."""
     height, width = pictures.shape[-2:]
-    at_once = min(ENCODE_AT_ONCE, max(1, PIXELS_AT_ONCE // (height * width)))
+    at_once = max(1, PIXELS_AT_ONCE // (height * width))
     return torch.cat([base.encode(chunk) for chunk in torch.as_tensor(pictures).split(at_once)])
 
 

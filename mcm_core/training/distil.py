@@ -16,7 +16,7 @@ from mcm_core.modulator import Modulator
 from mcm_core.schedule import SMALLEST_ALPHA
 from mcm_core.training.consistency import Distillation, grid_timesteps
 from mcm_core.training.fit import Training
-from mcm_core.training.job import Job, make_modulator, summary
+from mcm_core.training.job import Job, check_layout, make_modulator, summary
 from mcm_core.training.modulator import begin, run, start, told
 from mcm_core.training.options import (
     FREE_ON_RESUME,
@@ -69,8 +69,13 @@ def main(argv: Sequence[str]) -> int:
 
 def distil(options: DistilOptions) -> int:
     """Prepare, go on from the newest checkpoint, distil, publish; -> an exit code as in `main`."""
+    teacher = open_teacher(str(options.init))
+    if options.student:
+        check_layout(
+            options.student, Modulator.from_pretrained(options.student), teacher.modalities, teacher.classes
+        )
     job = begin(options)
-    teacher = open_teacher(job)
+    teacher.to(job.accelerator.device, memory_format=torch.channels_last)
     student = make_student(job, options.student or str(options.init), options.live)
     job.say(summary(job, student))
     if options.dry_run:
@@ -79,29 +84,25 @@ def distil(options: DistilOptions) -> int:
     return run(job, training, distillation(training, teacher))
 
 
-def open_teacher(job: Job) -> Modulator:
-    """The modulator of --modulator, frozen, on the job's device.
+def open_teacher(folder: str) -> Modulator:
+    """The modulator of a folder, frozen.
 
     Raises:
         InputError: it is distilled already, or acts in a part of the trajectory only.
     """
-    teacher = Modulator.from_pretrained(str(job.options.init)).requires_grad_(False)
+    teacher = Modulator.from_pretrained(folder).requires_grad_(False)
     if teacher.config.live:
-        raise InputError(
-            f"{job.options.init} is distilled already: take the modulator that it was made from."
-        )
+        raise InputError(f"{folder} is distilled already: take the modulator that it was made from.")
     if teacher.config.training_window:
-        raise InputError(
-            f"{job.options.init} knows only a part of the noise levels: train one on all of them."
-        )
-    return teacher.to(job.accelerator.device, memory_format=torch.channels_last)
+        raise InputError(f"{folder} knows only a part of the noise levels: train one on all of them.")
+    return teacher
 
 
 def make_student(job: Job, folder: str, live: Live) -> Modulator:
     """The modulator of `folder`, whose config says from now on how it is to be sampled.
 
     Raises:
-        InputError: `live` cannot be met with this base, or `folder` does not fit base and data.
+        InputError: `live` cannot be met with this base, or `folder` does not fit it.
     """
     base = job.base
     if base.is_of_few_steps:

@@ -132,7 +132,7 @@ def make_modulator(job: Job, folder: str | None) -> Modulator:
     """A modulator for the base and the data: new, or the one of `folder`.
 
     Raises:
-        InputError: that one does not fit the base, or has other modalities or classes.
+        InputError: that one does not fit the base.
     """
     options, base, layout = job.options, job.base, job.layout
     total = base.num_train_timesteps
@@ -153,7 +153,6 @@ def make_modulator(job: Job, folder: str | None) -> Modulator:
     if not folder:
         return Modulator.preset(options.preset, **identity, **boost)
     modulator = Modulator.from_pretrained(folder)
-    check_layout(folder, modulator, layout.modalities, layout.classes)
     for note in base.check(modulator):
         job.say(f"note: {note}")
     modulator.register_to_config(**identity, **boost)

@@ -39,8 +39,8 @@ from .words import read
 
 QUEUED = 64
 """Events that may wait to be begun. Requests wait in the engine's line, which tells them their place."""
-VISITS = 500
-"""Of so many people the server keeps what is shown and their gallery, which takes at most 2 MB each."""
+VISITS = 250
+"""Of so many people the server keeps what is shown, the gallery and the row: 4 MB each where all are full."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
 FOCUS = "() => { document.querySelector('#offer-use:not(:disabled), #offer-cancel')?.focus(); }"

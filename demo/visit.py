@@ -17,7 +17,7 @@ from .views import View, single
 
 FORGOTTEN = "The server has forgotten this picture, as many others came since: Generate paints it again."
 KEPT = 16
-"""Pictures in the gallery; each holds about 100 kB of the server's memory."""
+"""Pictures in the gallery; each holds about 200 kB of the server's memory."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def main(argv: Sequence[str]) -> int:
     _check(options)
     hub = {"revision": options.revision, "variant": options.variant}
     pipe, family = open_pipeline(options.base, **{name: value for name, value in hub.items() if value})
+    for network in networks(pipe):
+        network.float()  # what is added to them may be finer than half precision
     for source, weight in map(_weighted, options.lora):
         _fuse(pipe, family, source, weight)
     if options.prediction_type:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import diffusers
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -44,9 +45,9 @@ VAE_NAMES: list[Rule] = [
 ]
 
 
-def write_single_file(folder: Path, file: Path) -> Path:
+def write_single_file(folder: Path, file: Path, dtype: torch.dtype = torch.float32) -> Path:
     """The Stable Diffusion in `folder` as one file."""
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=dtype)
     text = pipe.text_encoder.state_dict()
     prefix = "" if any(name.startswith("text_model.") for name in text) else "text_model."
     weights = {f"cond_stage_model.transformer.{prefix}{name}": value for name, value in text.items()}

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, MCMPipeline, Request
 from mcm_core.base import Embeddings
+from mcm_core.base.opening import networks, open_autoencoder, open_pipeline
 from mcm_core.base.schedulers import FEW_STEPS, SCHEDULERS
 from tests import tiny
 from tests.single_file import write_single_file
@@ -400,6 +401,25 @@ def test_a_folder_of_half_precision_files_opens(sd_folder: Path, tmp_path: Path)
     pipe.save_pretrained(tmp_path, variant="fp16")
     assert not (tmp_path / "unet" / WEIGHTS).exists()
     assert Base.from_pretrained(tmp_path).fingerprint == Base.from_pretrained(sd_folder).fingerprint
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float32])
+def test_networks_are_opened_in_the_precision_that_they_are_stored_in(
+    sd_folder: Path, tmp_path: Path, stored: torch.dtype
+) -> None:
+    """So that a half-precision base never takes twice its size in main memory."""
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder, dtype=stored)
+    pipe.save_pretrained(tmp_path)
+    opened, _ = open_pipeline(tmp_path)
+    assert {network.dtype for network in networks(opened)} == {stored}
+    assert open_autoencoder(tmp_path).dtype == torch.float32
+    file = write_single_file(tmp_path, tmp_path / "model.safetensors", stored)
+    single, _ = open_pipeline(file, config=str(sd_folder))
+    assert {network.dtype for network in networks(single)} == {stored}
+    for dtype in (torch.float32, torch.bfloat16):
+        ours, theirs = Base.from_pretrained(tmp_path, dtype=dtype), pipe.unet.to(dtype)
+        assert all(map(torch.equal, ours.unet.parameters(), theirs.parameters()))
+        pipe.unet.to(stored)
 
 
 @pytest.mark.parametrize("folder", ["sd_folder", "sdxl_folder", "ldm_folder"])

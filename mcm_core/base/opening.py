@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import diffusers
+import torch
 import transformers
-from huggingface_hub import metadata_load
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub import hf_hub_download, metadata_load
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import safe_open
 from torch import nn
 from yaml import YAMLError
@@ -45,6 +46,9 @@ SUPPORTED = "Stable Diffusion 1.x and 2.x, SDXL, LDMPipeline and DDPMPipeline"
 def open_pipeline(source: str | Path, **options: Any) -> tuple[Any, Family]:
     """The diffusers pipeline at a folder, a hub id or a `.safetensors` file, on the CPU, and its family.
 
+    A network is in half precision where it is stored so (diffusers would widen it: twice the main memory),
+    and in float32 otherwise.
+
     Raises:
         InputError: anything else, see `Base.from_pretrained`.
     """
@@ -63,12 +67,12 @@ def open_autoencoder(source: str | Path, **options: Any) -> nn.Module | None:
     """
     if Path(source).is_file():
         pipe, _ = open_pipeline(source, **options)
-        return pipe.vae
+        return pipe.vae.float()
     with opening(source, "base"):
         index = diffusers.DiffusionPipeline.load_config(source, **hub_options(options))
         for name in ("vae", "vqvae"):
             if name in index:
-                return _open_network(source, name, index[name][-1], options)
+                return _open_network(source, name, index[name][-1], options).float()
     return None
 
 
@@ -123,7 +127,8 @@ def _open_file(source: str | Path, options: Mapping[str, Any]) -> tuple[Any, Fam
     family: Family = "sdxl" if any(key.startswith("conditioner.embedders.1.") for key in keys) else "sd"
     extra = {} if family == "sdxl" else {"safety_checker": None, "feature_extractor": None}
     try:
-        pipe = PIPELINES[family].from_single_file(str(source), **extra, **options)
+        precision = {"torch_dtype": _stored_precision(Path(source))}
+        pipe = PIPELINES[family].from_single_file(str(source), **extra, **precision, **options)
     except LocalEntryNotFoundError as error:
         raise InputError(
             f"{source} comes without the configuration of its family, and the hub cannot be reached: give a "
@@ -142,16 +147,41 @@ def _open_network(source: str | Path, name: str, kind: str, options: Mapping[str
     if kind not in NETWORKS[name]:
         raise InputError(f"The {name} of {source} is a {kind}, which is not supported: use {SUPPORTED}.")
     library = transformers if name.startswith("text") else diffusers
+    options = {**({"variant": "fp16"} if only_half(Path(source) / name) else {}), **options}
     network, report = getattr(library, kind).from_pretrained(
         source,
         subfolder=name,
         use_safetensors=True,
         output_loading_info=True,
-        **{**({"variant": "fp16"} if only_half(Path(source) / name) else {}), **options},
+        dtype=_stored_precision(_weights(source, name, options)),
+        **options,
     )
     require_complete(report, f"{source}/{name}")
     require_finite(network, f"{source}/{name}")
-    return network.float()
+    return network
+
+
+def _weights(source: str | Path, name: str, options: Mapping[str, Any]) -> Path | None:
+    """A file with weights of a part of a base; None where they are not in one file of the hub's, or nowhere."""
+    stem, variant = "model" if name.startswith("text") else "diffusion_pytorch_model", options.get("variant")
+    if Path(source).is_dir():
+        files = sorted((Path(source) / name).glob(f"{stem}*.safetensors"))
+        return next((file for file in files if not variant or f".{variant}" in file.name), None)
+    file = ".".join(filter(None, (stem, variant, "safetensors")))
+    try:
+        return Path(hf_hub_download(str(source), file, subfolder=name, **hub_options(options)))
+    except (OSError, HfHubHTTPError):  # what is wrong with it is said by what opens the network
+        return None
+
+
+def _stored_precision(file: Path | None) -> torch.dtype:
+    """Half precision, where all that a safetensors file holds is stored in it; float32 otherwise."""
+    if file is None:
+        return torch.float32
+    with safe_open(file, framework="pt") as weights:
+        kinds = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
+    kinds -= {"I64", "I32"}  # counters and positions
+    return {("F16",): torch.float16, ("BF16",): torch.bfloat16}.get(tuple(kinds), torch.float32)
 
 
 def _open_tokenizer(source: str | Path, name: str, options: Mapping[str, Any]) -> Any:
@@ -217,5 +247,5 @@ def only_half(folder: Path) -> bool:
 
 def hub_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that concern the hub, for what has no weights."""
-    names = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
+    names = ("cache_dir", "force_download", "local_files_only", "revision", "token")
     return {name: options[name] for name in names if name in options}

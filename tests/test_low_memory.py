@@ -46,19 +46,40 @@ def test_larger_pictures_take_the_memory_of_a_tile(sd_folder: Path, monkeypatch:
     assert torch.corrcoef(torch.stack([whole, tiled]))[0, 1] > 0.7
 
 
-def test_encoders_go_back_whatever_happens() -> None:
-    moves: list[str] = []
+class Traveller(torch.nn.Module):
+    """A network that notes where it was sent."""
 
-    class Network(torch.nn.Module):
-        def to(self, where: object) -> Network:  # type: ignore[override]
-            moves.append(str(where))
-            return self
+    def __init__(self) -> None:
+        super().__init__()
+        self.moves: list[str] = []
+
+    def to(self, where: object) -> Traveller:  # type: ignore[override]
+        self.moves.append(str(where))
+        return self
+
+
+def test_encoders_go_back_whatever_happens() -> None:
+    network = Traveller()
 
     def ask() -> None:
-        with low_memory.visiting([Network()], torch.device("cuda")):
-            assert moves == ["cuda"]
+        with low_memory.visiting([network], torch.device("cuda")):
+            assert network.moves == ["cuda"]
             raise ValueError("a prompt that cannot be read")
 
     with pytest.raises(ValueError, match="a prompt"):
         ask()
-    assert moves == ["cuda", "cpu"]
+    assert network.moves == ["cuda", "cpu"]
+
+
+@pytest.mark.parametrize(("device", "moves"), [("cuda:1", ["cpu", "cuda:1"]), ("mps", []), ("cpu", [])])
+def test_a_network_rests_where_that_frees_memory(device: str, moves: list[str]) -> None:
+    network = Traveller()
+
+    def encode() -> None:
+        with low_memory.resting(network, torch.device(device)):
+            assert network.moves == moves[:1]
+            raise ValueError("a picture that cannot be read")
+
+    with pytest.raises(ValueError, match="a picture"):
+        encode()
+    assert network.moves == moves

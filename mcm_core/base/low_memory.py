@@ -1,4 +1,4 @@
-"""For a GPU on which a base is tight: pictures are decoded in tiles, text encoders come only to be asked."""
+"""For a GPU on which a base is tight: pictures are decoded in tiles, networks come only to be asked."""
 
 from __future__ import annotations
 
@@ -33,3 +33,21 @@ def visiting(networks: Sequence[nn.Module], device: torch.device) -> Iterator[No
     finally:
         for network in networks:
             network.to("cpu")
+
+
+@contextmanager
+def resting(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """The network waits in main memory, where the device has a memory of its own, and comes back to it."""
+    if not has_own_memory(device):
+        yield
+        return
+    network.to("cpu")
+    try:
+        yield
+    finally:
+        network.to(device)
+
+
+def has_own_memory(device: torch.device) -> bool:
+    """Apple's GPUs share the main memory, as the CPU does."""
+    return device.type not in ("cpu", "mps")

@@ -162,7 +162,7 @@ def _open_network(source: str | Path, name: str, kind: str, options: Mapping[str
 
 
 def _weights(source: str | Path, name: str, options: Mapping[str, Any]) -> Path | None:
-    """A file with weights of a part of a base; None where they are not in one file of the hub's, or nowhere."""
+    """A file with weights of a part of a base; None where there is none, or on the hub not one for all."""
     stem, variant = "model" if name.startswith("text") else "diffusion_pytorch_model", options.get("variant")
     if Path(source).is_dir():
         files = sorted((Path(source) / name).glob(f"{stem}*.safetensors"))

@@ -163,9 +163,13 @@ def file_pairs(rows: Sequence[Row], layout: Layout, needs_text: bool, tell: Tell
 @torch.no_grad()
 def encode(base: Base, pictures: np.ndarray | Tensor) -> Tensor:
     """Pictures (B, 3, H, W) in [-1, 1] -> scaled latents (B, C, h, w) float32, a few at a time."""
-    height, width = pictures.shape[-2:]
-    at_once = max(1, PIXELS_AT_ONCE // (height * width))
-    return torch.cat([base.encode(chunk) for chunk in torch.as_tensor(pictures).split(at_once)])
+    chunks = torch.as_tensor(pictures).split(at_once(*pictures.shape[-2:]))
+    return torch.cat([base.encode(chunk) for chunk in chunks])
+
+
+def at_once(height: int, width: int) -> int:
+    """How many pictures of so many pixels the autoencoder sees in one call."""
+    return min(ENCODE_AT_ONCE, max(1, PIXELS_AT_ONCE // (height * width)))
 
 
 def _write_maps(folder: Path, count: int, layout: Layout, pairs: Iterable[Pair]) -> None:

@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from mcm_core.base import Base
+from mcm_core.base.low_memory import resting
 from mcm_core.drawing.conditions import LABELS, InputError, LabelClass, Modality
 from mcm_core.modulator import Modulator
 from mcm_core.training.batches import split
@@ -174,7 +175,8 @@ def _pairs(
         return file_pairs(rows, layout, needs_text, tell)
     folder = Path(options.out) / "cache" / name
     space = base.fingerprint.partition("-")[0]
-    return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell, space)
+    with resting(base.unet, base.device):
+        return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell, space)
 
 
 def _check_drawings(pairs: Pairs, layout: Layout) -> None:

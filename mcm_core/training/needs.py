@@ -21,8 +21,10 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from mcm_core.base import Base
+from mcm_core.base.low_memory import has_own_memory
 from mcm_core.drawing.conditions import Size
 from mcm_core.modulator import Modulator
+from mcm_core.training.cache import at_once
 from mcm_core.training.conditioned import Conditioned
 from mcm_core.training.frozen import Seen
 from mcm_core.training.objective import errors
@@ -36,21 +38,27 @@ COPIES = 5
 
 @dataclass(frozen=True)
 class Needs:
-    """`fixed` bytes whatever the batch, and `picture` more for each picture of it. For each, too, the
-    additions and multiplications: `flops` in all, of which `base_flops` are the frozen U-Net's."""
+    """Of a step: `fixed` bytes whatever the batch, and `picture` more for each picture of it. For each, too,
+    the additions and multiplications: `flops` in all, of which `base_flops` are the frozen U-Net's.
+    `encoding`: the bytes while the pictures are encoded, before the first step."""
 
     fixed: int
     picture: int
     flops: float
     base_flops: float
+    encoding: int = 0
 
-    def bytes(self, batch: int) -> int:
-        """At the peak of a step, without what the device itself takes (on CUDA about half a gigabyte)."""
+    def step(self, batch: int) -> int:
+        """Bytes at the peak of a step, without what the device itself takes (on CUDA half a gigabyte)."""
         return self.fixed + batch * self.picture
 
+    def bytes(self, batch: int) -> int:
+        """The same of a whole training."""
+        return max(self.encoding, self.step(batch))
+
     def largest_batch(self, free: int) -> int:
-        """The most pictures whose step fits into `free` bytes; 0 where none does."""
-        return max(0, (free - self.fixed) // self.picture)
+        """The most pictures whose training fits into `free` bytes; 0 where none does."""
+        return max(0, (free - self.fixed) // self.picture) if self.encoding <= free else 0
 
 
 def needs(base: Base, modulator: Modulator, size: Size, precision: str) -> Needs:
@@ -60,10 +68,28 @@ def needs(base: Base, modulator: Modulator, size: Size, precision: str) -> Needs
         step = _Step.of(base, modulator, size, precision)
         one, two = (step.peak(batch) for batch in (1, 2))
         flops = step.flops()
-    networks = sum(parameter.numel() for network in base.networks() for parameter in network.parameters())
-    weights = sum(parameter.numel() for parameter in modulator.parameters())
-    fixed = networks * DTYPES[precision].itemsize + COPIES * 4 * weights
-    return Needs(fixed + max(0, 2 * one - two), two - one, *flops)
+        encoding = _encoding(base, size, precision)
+    width = DTYPES[precision].itemsize
+    networks, unet = base.parameter_count * width, _count(base.unet) * width
+    fixed = networks + COPIES * 4 * _count(modulator)
+    rests = unet if has_own_memory(base.device) else 0
+    return Needs(fixed + max(0, 2 * one - two), two - one, *flops, networks - rests + encoding)
+
+
+def _encoding(base: Base, size: Size, precision: str) -> int:
+    """Bytes beside the base while its autoencoder, in float32, encodes as many pictures as at once."""
+    if base.vae is None:
+        return 0
+    autoencoder = type(base.vae).from_config(base.vae.config).requires_grad_(False).eval()
+    pictures = torch.zeros(at_once(*size), 3, *size)
+    with LiveBytes() as live, torch.no_grad():
+        autoencoder.encode(pictures)
+    anew = 0 if precision == "fp32" else 4 * _count(autoencoder)
+    return anew + pictures.nbytes + live.peak
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 class LiveBytes(TorchDispatchMode):
@@ -184,9 +210,11 @@ class _Step:
 def described(counted: Needs, steps: int, batch: int, accumulate: int, seconds: float) -> str:
     """For people; `seconds` for one picture, see `seconds_of_a_picture`."""
     hours = steps * batch * accumulate * seconds / 3600
+    first = f", {counted.encoding / GIB:.1f} GiB to encode the pictures first" if counted.encoding else ""
     return (
         f"{counted.fixed / GIB:.1f} GiB and {counted.picture / MIB:.0f} MiB for each picture of a batch, "
-        f"{counted.bytes(batch) / GIB:.1f} GiB for {batch}; {steps:,} steps about {hours:,.1f} hours here"
+        f"{counted.step(batch) / GIB:.1f} GiB for {batch}{first}; "
+        f"{steps:,} steps about {hours:,.1f} hours here"
     )
 
 

@@ -42,7 +42,7 @@ PICTURE = re.compile(rb'"path": ?"([^"]+\.png)"')
 def front(replicas: int, channel: Connection) -> None:
     """Serves the page until something comes through the channel, tells its address and Generate's event."""
     from demo.app import WAITING
-    from demo.examples import read_examples
+    from demo.examples import fitting, read_examples
     from demo.models import Models, open_models
     from demo.ui import build_ui, launch_options
     from mcm_core.drawing.canvas_value import to_canvas
@@ -50,8 +50,8 @@ def front(replicas: int, channel: Connection) -> None:
 
     opened = open_models(device="cpu")
     model = opened[0]
-    example = next(example for example in read_examples() if example.fits(model.classes))
-    drawing = example.drawing(model.classes)
+    example = fitting(read_examples(), model)[0]
+    drawing = example.conditions
     painted = list(model.pipeline.stream(Request(prompt=example.prompt, conditions=drawing, seeds=(7,))))
 
     def waits(job: Any, should_stop: Callable[[], bool]) -> Generator[Any]:

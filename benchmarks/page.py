@@ -25,7 +25,7 @@ import torch
 from playwright.sync_api import Page
 
 from benchmarks.browser import found_or_exit, opened
-from demo.examples import read_examples
+from demo.examples import fitting, read_examples
 from demo.models import Model, Models, open_models
 from mcm_core.base.frozen import STEPS
 from mcm_core.models import add_options
@@ -152,9 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     browser_path = found_or_exit()
     models = Models(open_models(dtype=options.dtype, device=options.device))
     model = models.default
-    example = next(example for example in read_examples() if example.fits(model.classes))
-    conditions = example.drawing(model.classes)
-    request = Request(prompt=example.prompt, conditions=conditions, steps=STEPS, seeds=(7,))
+    example = fitting(read_examples(), model)[0]
+    request = Request(prompt=example.prompt, conditions=example.conditions, steps=STEPS, seeds=(7,))
     model.quicken(request)
     with opened(browser_path, models, f"?steps={STEPS}", WATCH) as page:
         page.locator("body[data-state=ready]").wait_for(state="attached")

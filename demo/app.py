@@ -75,10 +75,9 @@ def _quicken(model: Model) -> None:
     """The most of an example that the model reads serves for what its visitors will draw."""
     from mcm_core.request import Request
 
-    from .examples import read_examples
+    from .examples import fitting, read_examples
 
-    read = {modality.name for modality in model.modalities}
-    drawings = [one.drawing(model.classes).only(read) for one in read_examples() if one.fits(model.classes)]
+    drawings = [example.conditions for example in fitting(read_examples(), model)]
     if drawings:
         fullest = max(drawings, key=lambda drawn: len(drawn.maps))
         model.quicken(Request(conditions=fullest, steps=1, seeds=(0,)))

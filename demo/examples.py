@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mcm_core.drawing.canvas_value import from_canvas
 from mcm_core.drawing.conditions import LABELS, Conditions, LabelClass
 from mcm_core.models import assets
 
+from .models import Model
 from .pictures import drawing_picture, thumbnail
 
 FOLDER = assets() / "examples"
@@ -34,28 +35,31 @@ class Example:
         drawing = from_canvas(content["drawing"])
         return cls(content["title"], content["prompt"], tuple(content["classes"]), drawing)
 
-    def fits(self, classes: Sequence[LabelClass]) -> bool:
-        """Whether all classes that it paints are among these."""
-        names = {label.name for label in classes}
-        return all(self.classes[index - 1] in names for index in self._used())
+    def adapted(self, classes: Sequence[LabelClass], layers: Sequence[str]) -> Example | None:
+        """The same in the ids of these classes, with the layers that are read; None where nothing is left of
+        it, or a class of it is not among these."""
+        drawn, ids = self.conditions.only(layers), {label.name: i for i, label in enumerate(classes, start=1)}
+        used = np.unique(drawn.maps.get(LABELS, np.zeros(1, np.uint8)))
+        names = {int(index): self.classes[index - 1] for index in used if index}
+        if not drawn.maps or not ids.keys() >= set(names.values()):
+            return None
+        if names:
+            table = np.zeros(256, np.uint8)
+            for index, name in names.items():
+                table[index] = ids[name]
+            drawn = Conditions({**drawn.maps, LABELS: table[drawn.maps[LABELS]]})
+        return replace(self, classes=tuple(ids), conditions=drawn)
 
     def thumbnail(self, classes: Sequence[LabelClass]) -> dict[str, Any]:
-        """As `demo.strip` wants it."""
-        picture = drawing_picture(self.drawing(classes), classes)
+        """As `demo.strip` wants it; `classes` are those that it was adapted to."""
+        picture = drawing_picture(self.conditions, classes)
         return {"images": [thumbnail(picture)], "text": f"Start from: {self.title}"}
 
-    def drawing(self, classes: Sequence[LabelClass]) -> Conditions:
-        """The drawing in the ids of these classes."""
-        if LABELS not in self.conditions.maps:
-            return self.conditions
-        ids = {label.name: index for index, label in enumerate(classes, start=1)}
-        table = np.zeros(256, np.uint8)
-        table[self._used()] = [ids[self.classes[index - 1]] for index in self._used()]
-        return Conditions({**self.conditions.maps, LABELS: table[self.conditions.maps[LABELS]]})
 
-    def _used(self) -> list[int]:
-        labels = self.conditions.maps.get(LABELS, np.zeros((1, 1), np.uint8))
-        return [int(index) for index in np.unique(labels) if index]
+def fitting(examples: Sequence[Example], model: Model) -> list[Example]:
+    """Those of which the model reads something and knows all that is painted, adapted to it."""
+    adapted = (example.adapted(model.classes, model.layers) for example in examples)
+    return [example for example in adapted if example]
 
 
 def read_examples(folder: Path = FOLDER) -> list[Example]:

@@ -142,6 +142,8 @@ def understood(image: Image.Image, model: Model, kind: Any, fit: Any) -> Conditi
         InputError: it cannot be read so, nothing was found in it, or the model takes no such drawing.
     """
     further = {modality.name: modality for modality in model.further}
+    if kind == "auto" and further and not model.layers:
+        kind = next(iter(further))
     if kind in further:
         return fitted(from_map(image, kind, further[kind].channels), model.size, fit)
     zero_based = kind == "labels from 0"

@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
 from mcm_core.drawing.palette import map_picture
 
 from .canvas import Canvas
-from .examples import Example
+from .examples import Example, fitting
 from .fields import Choice
 from .form import Form, prompt_field, seed_fields, setting_fields, style_field
 from .memory import Memory
@@ -24,13 +24,12 @@ from .visit import Visit
 from .words import Words, read
 
 BARE: dict[str, Any] = {"show_label": False, "container": False}
+ANY_KIND = {"auto": "of any kind"}
 MAP_KINDS = {
-    "auto": "of any kind",
-    "labels": "as a label map",
-    "labels from 0": "as a label map, ids from 0",
-    "sketch": "as a sketch",
-    "photo": "as a photo",
+    LABELS: {"labels": "as a label map", "labels from 0": "as a label map, ids from 0"},
+    SKETCH: {"sketch": "as a sketch", "photo": "as a photo"},
 }
+"""As what a picture is read for each layer of the canvas."""
 PROMPT = "#prompt textarea"
 FIELDS = ["#prompt", "#seed", "#settings"]
 """What is listened to by `Words`."""
@@ -87,6 +86,7 @@ def lay_out(models: Models, examples: Sequence[Example]) -> Page:
                 width=width,
                 height=height,
                 layers=model.layers,
+                hint=hint(model),
                 sends_moves=model.drafts is not None,
                 elem_id="canvas",
             )
@@ -145,8 +145,7 @@ def _settings(models: Models) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _start(model: Model, examples: Sequence[Example]) -> dict[str, Any]:
     with gr.Row(elem_id="start"):
-        fitting = [example for example in examples if example.fits(model.classes)]
-        thumbnails = [example.thumbnail(model.classes) for example in fitting]
+        thumbnails = [example.thumbnail(model.classes) for example in fitting(examples, model)]
         strip = Strip(thumbnails, label="Examples to start from", elem_id="examples")
     return {"examples": strip}
 
@@ -168,6 +167,16 @@ def _maps(models: Models) -> dict[str, Any]:
     return {"maps": strip, "maps_box": box}
 
 
+def hint(model: Model) -> str:
+    """What an empty canvas says."""
+    if model.layers:
+        return "Draw here"
+    if model.further:
+        names = " or ".join(modality.name for modality in model.further)
+        return f"Load a {names} map"
+    return "This model follows no drawing"
+
+
 def about(model: Model) -> str:
     """One line on the model, for people."""
     frozen = model.base.parameter_count
@@ -184,10 +193,10 @@ def _count(parameters: int) -> str:
 
 
 def kinds(model: Model) -> list[tuple[str, str]]:
-    """As what a picture can be read, for a menu."""
-    return [(text, kind) for kind, text in MAP_KINDS.items()] + [
-        (f"as a {modality.name} map", modality.name) for modality in model.further
-    ]
+    """As what a picture can be read for this model, for a menu."""
+    further = {modality.name: f"as a {modality.name} map" for modality in model.further}
+    read = [ANY_KIND, *(MAP_KINDS[layer] for layer in model.layers), further]
+    return [(text, kind) for texts in read for kind, text in texts.items()]
 
 
 def map_thumbnails(maps: Conditions) -> list[dict[str, Any]]:

@@ -18,11 +18,11 @@ from mcm_core.request import DEFAULT_PLACEMENT, Resolved, known_boost
 from . import views
 from .canvas import dropped_file
 from .errors import notice, readable, told
-from .examples import Example
+from .examples import Example, fitting
 from .form import Updates, restored_note
 from .models import Model, Models
 from .offering import Offering, with_maps
-from .page import Page, about, kinds
+from .page import Page, about, hint, kinds
 from .runs import Run
 from .strip import chosen
 from .visit import Kept, Shown
@@ -45,19 +45,19 @@ class Restoring:
     def choose_example(self, values: Values, event: gr.EventData) -> Updates:
         with readable():
             model = self.models[values[self.page.model]]
-            fitting = [example for example in self.examples if example.fits(model.classes)]
-            example = fitting[chosen(event, len(fitting))]
+            offered = fitting(self.examples, model)
+            example = offered[chosen(event, len(offered))]
             prompt = {self.page.form.prompt: example.prompt} if model.base.accepts_text else {}
-            return {self.page.canvas: example.drawing(model.classes), **prompt}
+            return {self.page.canvas: example.conditions, **prompt}
 
     def welcome(self, values: Values) -> Updates:
         """Something to start from on a page that was opened anew, where its picture is there at once."""
         model = self.models[values[self.page.model]]
-        fitting = [example for example in self.examples if example.fits(model.classes)]
-        if model.drafts is None or not fitting or LABELS not in fitting[0].conditions.maps:
+        first = next(iter(fitting(self.examples, model)), None)
+        if model.drafts is None or first is None or LABELS not in first.conditions.maps:
             return {self.page.canvas: gr.skip()}
-        prompt = {self.page.form.prompt: fitting[0].prompt} if model.base.accepts_text else {}
-        return {self.page.canvas: fitting[0].drawing(model.classes), **prompt}
+        prompt = {self.page.form.prompt: first.prompt} if model.base.accepts_text else {}
+        return {self.page.canvas: first.conditions, **prompt}
 
     def choose_kept(self, values: Values, event: gr.EventData) -> Updates:
         """A picture of the gallery, and everything as it was for it."""
@@ -95,15 +95,15 @@ class Restoring:
         canvas = gr.update(
             classes=[asdict(label_class) for label_class in model.classes],
             layers=list(model.layers),
+            hint=hint(model),
             width=width,
             height=height,
         )
-        fitting = [example for example in self.examples if example.fits(model.classes)]
         return {
             **page.form.adapted(model),
             page.canvas: canvas,
             page.about: about(model),
-            page.examples: [example.thumbnail(model.classes) for example in fitting],
+            page.examples: [one.thumbnail(model.classes) for one in fitting(self.examples, model)],
             page.kind: gr.update(choices=kinds(model), value="auto"),
         }
 

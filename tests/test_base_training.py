@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTokenizer
 
+from mcm_core import Base
 from mcm_core import __main__ as command_line
 from mcm_core.drawing.conditions import InputError
 from mcm_core.landscapes import render
@@ -254,6 +255,18 @@ def test_a_base_is_trained_further_and_gets_a_preview_decoder(
     assert after.vae.config.scaling_factor == before.vae.config.scaling_factor
     assert after.tokenizer.get_vocab() == before.tokenizer.get_vocab()
     assert "trained further from | base" in (further / "base" / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("tiny_networks")
+def test_a_base_may_predict_the_noise_on_stable_diffusions_own_schedule(
+    tmp_path: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_card, "HELD_OUT_COUNT", 2)
+    assert train_base(scenes, tmp_path, "--prediction-type", "epsilon") == 0
+    base = Base.from_pretrained(tmp_path / "base")
+    assert base.prediction_type == "epsilon"
+    assert base.scheduler.alphas_cumprod[-1].sqrt().item() == pytest.approx(0.0683, abs=1e-4)
+    assert "U-Net with epsilon prediction" in (tmp_path / "base" / "README.md").read_text()
 
 
 @pytest.mark.usefixtures("tiny_networks")

@@ -602,6 +602,22 @@ def test_a_model_without_sketch_greys_its_tools(drawer: Drawer, harness: Harness
     assert not sketch.any()
 
 
+def test_a_model_that_reads_nothing_drawn_says_what_it_wants_and_shows_no_tools(
+    drawer: Drawer, harness: Harness
+) -> None:
+    update(drawer, harness, gr.update(layers=[], hint="Load a depth map"))
+    page, stage = drawer.page, drawer.page.locator(".stage")
+    wait_until(page, lambda: stage.get_attribute("aria-label") == "Load a depth map")
+    assert page.locator(".hint").inner_text() == "Load a depth map"
+    assert not any(page.locator(f".{part}").is_visible() for part in ("toolbar", "options", "legend"))
+    before = drawer.revision()
+    drawer.stroke((50, 50))
+    assert drawer.revision() == before
+    update(drawer, harness, gr.update(layers=[LABELS], hint="Draw here"))
+    wait_until(page, lambda: (stage.get_attribute("aria-label") or "").startswith("Drawing"))
+    assert drawer.button("Brush").is_visible()
+
+
 # -- files -------------------------------------------------------------------------------------------------
 
 

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo.examples import fitting, read_examples
 from demo.models import Models
 from demo.offering import description, understood
+from demo.page import hint, kinds
+from mcm_core import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.drawing.palette import palette_picture
-from tests import pages
+from tests import pages, tiny
 from tests.browser import wait_until
 from tests.pages import SIZE
 from tests.visitor import Visitor
@@ -156,6 +159,24 @@ def test_a_kind_that_the_model_does_not_take_is_refused_before_its_pixels_are_lo
     monkeypatch.setattr("demo.offering.from_upload", lambda *_: pytest.fail("it was read"))
     with pytest.raises(InputError, match="This model takes no sketch"):
         understood(Image.new("L", (SIZE, SIZE)), models.default, kind, "crop")
+
+
+def test_what_reads_depth_alone_takes_any_picture_as_that_and_offers_nothing_to_draw(base: Base) -> None:
+    depth = [{"name": "depth", "kind": "image", "channels": 1}]
+    model = pages.model(base, tiny.build_modulator(base, modalities=depth, classes=[]))
+    assert [kind for _, kind in kinds(model)] == ["auto", "depth"]
+    assert hint(model) == "Load a depth map"
+    assert fitting(read_examples(), model) == []
+    picture = Image.linear_gradient("L").resize((SIZE, SIZE))
+    read = understood(picture, model, "auto", "crop")
+    assert np.array_equal(read.maps["depth"], np.asarray(picture))
+
+
+def test_without_a_modulator_nothing_is_offered(base: Base) -> None:
+    model = pages.model(base, None)
+    assert [kind for _, kind in kinds(model)] == ["auto"]
+    assert hint(model) == "This model follows no drawing"
+    assert fitting(read_examples(), model) == []
 
 
 def test_what_is_unpainted_and_what_was_noted_is_said(models: Models) -> None:

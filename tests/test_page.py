@@ -11,7 +11,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from PIL import Image
 
 from demo import form, pictures, views
 from demo.app import parse
-from demo.examples import read_examples
+from demo.examples import Example, read_examples
 from demo.models import Job, Model, Models, open_models
 from demo.page import lay_out
 from demo.painting import Painting
@@ -38,6 +38,7 @@ from demo.runs import Run, Runs
 from demo.ui import Blocks, build_ui
 from demo.visit import KEPT, Shown, Visit
 from mcm_core import Base, MCMPipeline
+from mcm_core.drawing.canvas_value import LAYERS
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, LabelClass
 from mcm_core.drawing.palette import palette_picture
 from mcm_core.drawing.sketches import sketch_picture
@@ -517,12 +518,30 @@ def test_switching_live_off_stops_live_runs_only() -> None:
 def test_an_example_serves_every_model_that_has_its_classes() -> None:
     backwards = tuple(reversed(LANDSCAPE))
     for example in read_examples():
-        there, back = example.drawing(LANDSCAPE), example.drawing(backwards)
-        assert there == example.conditions
+        there, back = (adapted(example, classes) for classes in (LANDSCAPE, backwards))
+        assert there.conditions == example.conditions
         if LABELS in example.conditions.maps:
-            assert there != back
-        assert example.fits(CLASSES) == (LABELS not in example.conditions.maps)
-        assert example.thumbnail(backwards) == example.thumbnail(LANDSCAPE)
+            assert there.conditions != back.conditions
+            assert example.adapted(CLASSES, LAYERS) is None
+        assert back.thumbnail(backwards) == there.thumbnail(LANDSCAPE)
+
+
+def test_an_example_shows_no_more_than_is_read() -> None:
+    for example in read_examples():
+        drawn = example.conditions.maps
+        for layer in LAYERS:
+            alone = example.adapted(LANDSCAPE, [layer])
+            assert (alone is None) == (layer not in drawn)
+            assert alone is None or alone.conditions == example.conditions.only([layer])
+        assert example.adapted(LANDSCAPE, []) is None
+        if SKETCH in drawn:
+            assert example.adapted(CLASSES, [SKETCH]) is not None
+
+
+def adapted(example: Example, classes: Sequence[LabelClass]) -> Example:
+    found = example.adapted(classes, LAYERS)
+    assert found is not None
+    return found
 
 
 # -- the program -------------------------------------------------------------------------------------------

@@ -31,7 +31,9 @@ class Canvas(Component):
         classes: what can be painted. After `gr.update(classes=...)` the drawing keeps its classes by name.
         value: a canvas value or `Conditions` (scaled to `width` x `height` by the browser), or None.
         width, height: size of the drawing in pixels, 8 to 2048.
-        layers: which of "labels" and "sketch" the model takes; the tools of the other are greyed.
+        layers: which of "labels" and "sketch" the model takes; the tools of the other are greyed, and none
+            are shown where it takes neither.
+        hint: what is read on the canvas while nothing is drawn.
         sends_moves: whether the drawing is sent while the brush moves, too: a next time once the page's
             body says with another `data-turn` that the last was answered.
         storage_key: under which name the browser keeps the drawing across reloads, each tab its own, a new
@@ -48,6 +50,7 @@ class Canvas(Component):
         width: int = 256,
         height: int = 256,
         layers: Sequence[str] = LAYERS,
+        hint: str = "Draw here",
         sends_moves: bool = False,
         storage_key: str | None = "drawing",
         label: str = "Drawing",
@@ -58,6 +61,7 @@ class Canvas(Component):
             "width": width,
             "height": height,
             "layers": list(layers),
+            "hint": hint,
             "sends_moves": sends_moves,
             "storage_key": storage_key,
         }

@@ -219,7 +219,7 @@ class Canvas {
 
   adopt() {
     const { props } = this.gradio;
-    this.setLayers(Array.from(props.layers || LAYERS));
+    this.setLayers(Array.from(props.layers || LAYERS), String(props.hint ?? ""));
     this.setClasses(readClasses(props.classes));
     this.setSize(readSide(props.width, this.drawing.width), readSide(props.height, this.drawing.height));
   }
@@ -230,8 +230,11 @@ class Canvas {
     if (!this.isShown(this.gradio.props.value)) this.publish(about);
   }
 
-  setLayers(layers) {
+  setLayers(layers, hint) {
     this.editor.layers = LAYERS.filter((layer) => layers.includes(layer));
+    const takesNothing = !this.editor.layers.length;
+    this.root.classList.toggle("takes-nothing", takesNothing);
+    this.stage.setHint(hint, takesNothing);
     if (this.editor.layers.includes(this.editor.tool.layer)) return;
     this.editor.choose(firstTool(this.editor.layers[0] ?? "labels"));
   }
@@ -283,6 +286,6 @@ class Canvas {
 
 export function mount({ element, trigger, props, upload, watch }) {
   const canvas = new Canvas(element.querySelector(".mcm-canvas"), { trigger, props, upload });
-  watch(["value", "classes", "layers", "width", "height"], () => canvas.sync());
+  watch(["value", "classes", "layers", "hint", "width", "height"], () => canvas.sync());
   canvas.start();
 }

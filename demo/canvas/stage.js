@@ -9,6 +9,8 @@ import { View } from "./view.js";
 const FINE = 1024; // places along a side that a drawing is shown with, where it has fewer pixels
 const MOST = 8; // places along a side of a pixel
 
+const SPOKEN = "Drawing. Arrow keys move the crosshair, with Shift further. Space draws. Control Enter generates.";
+
 export const UNKNOWN_COLOR = "#9aa0a6";
 export const INK = "#1d2126";
 
@@ -36,6 +38,7 @@ export class Stage {
     const marks = [this.canvases.labels, this.canvases.sketch, this.cross, this.ring];
     this.sheet = make("div", { class: "sheet" }, ...marks);
     this.view = new View((view) => this.showView(view));
+    this.hint = make("div", { class: "hint", "aria-hidden": "true" });
     this.isUnderPointer = false; // of a mouse or a pen, where that was used last
     this.root = make(
       "div",
@@ -44,11 +47,10 @@ export class Stage {
         tabindex: "0",
         role: "application",
         "aria-roledescription": "drawing canvas",
-        "aria-label":
-          "Drawing. Arrow keys move the crosshair, with Shift further. Space draws. Control Enter generates.",
+        "aria-label": SPOKEN,
       },
       this.sheet,
-      make("div", { class: "hint", "aria-hidden": "true" }, "Draw here"),
+      this.hint,
       make("div", { class: "dropzone", "aria-hidden": "true" }, "Drop a picture"),
     );
     this.showRing(null);
@@ -64,6 +66,12 @@ export class Stage {
       this.canvases[layer].height = height * this.scale;
     }
     this.root.style.setProperty("--ratio", this.drawing.width / this.drawing.height);
+  }
+
+  /** What is read where nothing is drawn; where nothing can be, it is all that there is to say. */
+  setHint(text, takesNothing) {
+    this.hint.textContent = text;
+    this.root.setAttribute("aria-label", takesNothing ? text : SPOKEN);
   }
 
   setColors(classes) {

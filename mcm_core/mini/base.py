@@ -21,6 +21,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import InputError
 from mcm_core.landscapes.captions import vocabulary_groups
+from mcm_core.schedule import EPSILON, V_PREDICTION
 from mcm_core.sums import write_sums
 from mcm_core.training.checkpoints import is_complete, write_folder
 from mcm_core.training.fit import spent
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=3700, help="of the denoiser")
     add("--batch-size", type=int, default=32, help="of the denoiser")
     add("--lr", type=float, default=2e-3, help="of the denoiser")
+    add("--prediction-type", choices=(V_PREDICTION, EPSILON), default=V_PREDICTION, help="what it predicts")
     return command
 
 
@@ -113,7 +115,8 @@ def denoiser(options: argparse.Namespace, rows: Rows) -> None:
     twice = tokens[1:].repeat_interleave(encoded.shape[1], dim=0)  # a caption is true of the mirrored, too
     unet, encoder = train_denoiser(
         encoded.flatten(0, 1), twice, tokens[0], *_untrained(options, tokenizer), options.out / "denoiser",
-        steps=options.steps, batch=options.batch_size, lr=options.lr, precision=options.precision,
+        steps=options.steps, batch=options.batch_size, lr=options.lr,
+        prediction_type=options.prediction_type, precision=options.precision,
     )  # fmt: skip
     stage = _stage(options, "denoiser", options.batch_size)
     _write_result(options.out / "denoiser" / "result", {"unet": unet, "text_encoder": encoder}, stage)
@@ -132,7 +135,7 @@ def assemble(options: argparse.Namespace, rows: Rows) -> None:
     pipeline = StableDiffusionPipeline(
         **networks,
         tokenizer=_tokenizer(options),
-        scheduler=build_scheduler(),
+        scheduler=build_scheduler(options.prediction_type),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -142,7 +145,9 @@ def assemble(options: argparse.Namespace, rows: Rows) -> None:
     write_sums(folder, deep=True)
     stages = [Stage(**json.loads((_result(options, name) / "stage.json").read_text())) for name in TRAINED]
     counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
-    write_card(folder, networks["vae"].float(), len(rows), stages, counts, options.init)
+    write_card(
+        folder, networks["vae"].float(), len(rows), stages, counts, options.prediction_type, options.init
+    )
 
 
 STAGES: Mapping[str, Callable[[argparse.Namespace, Rows], None]] = {

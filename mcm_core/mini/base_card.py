@@ -16,6 +16,7 @@ from mcm_core.evaluation.cases import GUIDANCE
 from mcm_core.evaluation.segmenter import to_signed
 from mcm_core.landscapes.captions import STYLES
 from mcm_core.landscapes.render import HELD_OUT, example
+from mcm_core.schedule import V_PREDICTION
 from mcm_core.training.card import machine, table
 
 HELD_OUT_COUNT = 32
@@ -53,6 +54,7 @@ def write_card(
     pictures: int,
     stages: list[Stage],
     parameters: Mapping[str, int],
+    prediction_type: str,
     init: Path | None,
 ) -> None:
     """README.md in the base's folder; `init` is the base that it was trained further from."""
@@ -72,6 +74,7 @@ def write_card(
     text = _CARD.format(
         guidance=f"{GUIDANCE:g}",
         steps=STEPS,
+        prediction="v prediction" if prediction_type == V_PREDICTION else f"{prediction_type} prediction",
         parameters=table({name: f"{count:,}" for name, count in parameters.items()}),
         training=table(training),
         figures=table(figures),
@@ -97,7 +100,7 @@ tags: [stable-diffusion, landscapes]
 # The mini model: 256 x 256 poster landscapes
 
 A small text-to-image latent diffusion model of Stable Diffusion's own parts (CLIP tokenizer and text encoder,
-conditional U-Net with v prediction, 8x autoencoder, DPM-Solver++), for a machine without a network. It knows
+conditional U-Net with {prediction}, 8x autoencoder, DPM-Solver++), for a machine without a network. It knows
 the rendered landscapes that it was trained on and nothing else: times of day, seasons, what is in them, and
 the style words watercolor, oil painting, pencil drawing, crayon drawing and pixel art.
 

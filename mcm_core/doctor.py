@@ -142,7 +142,7 @@ def _scribble(base: Base, kind: Modality) -> np.ndarray:
 def _training(base: Base, modulator: Modulator | None) -> str:
     """Of this modulator, or of a new one that reads a map of 16 classes and a sketch."""
     from mcm_core.modulator import Modulator
-    from mcm_core.training.needs import described, needs, seconds_of_a_picture
+    from mcm_core.training.needs import described, memory_of, needs, seconds_of_a_picture
     from mcm_core.training.options import Options
     from mcm_core.training.precision import AUTO, choose_precision
 
@@ -150,7 +150,8 @@ def _training(base: Base, modulator: Modulator | None) -> str:
     precision = choose_precision(AUTO, base.device)
     counted = needs(base, trained, base.default_size, precision)
     seconds = seconds_of_a_picture(base, counted, base.default_size)
-    return f"in {precision} takes {described(counted, Options.steps, Options.batch_size, 1, seconds)}"
+    told = described(counted, Options.steps, Options.batch_size, 1, seconds, memory_of(base.device))
+    return f"in {precision} takes {told}"
 
 
 def _typical(base: Base) -> dict[str, object]:

@@ -14,7 +14,7 @@ from mcm_core.training.batches import Batch
 from mcm_core.training.cache import at_once, encode
 from mcm_core.training.conditioned import Conditioned, losses
 from mcm_core.training.frozen import Frozen
-from mcm_core.training.needs import COPIES, LiveBytes, Needs, needs
+from mcm_core.training.needs import COPIES, LiveBytes, Needs, described, memory_of, needs
 from tests import tiny
 from tests.pairs import build_pairs
 
@@ -143,6 +143,12 @@ def test_the_largest_batch_fits_and_one_more_does_not() -> None:
     assert counted.largest_batch(1350) == 5
     assert counted.largest_batch(1349) == 4
     assert counted.largest_batch(0) == 0
+
+
+def test_on_a_gpu_it_says_how_many_pictures_fit() -> None:
+    counted = Needs(fixed=2**30, picture=2**27, flops=1.0, base_flops=1.0)
+    assert "; at most 8 at once fit into its memory; " in described(counted, 10, 4, 1, 1.0, 2**31)
+    assert "at once" not in described(counted, 10, 4, 1, 1.0, memory_of(torch.device("cpu")))
 
 
 def test_dry_run_says_it(sd_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

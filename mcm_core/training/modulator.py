@@ -32,7 +32,7 @@ from mcm_core.training.conditioned import Conditioned, Objective, losses
 from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
-from mcm_core.training.needs import described, needs, seconds_of_a_picture
+from mcm_core.training.needs import described, memory_of, needs, seconds_of_a_picture
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, parse
 from mcm_core.training.stopping import Stop
@@ -90,7 +90,8 @@ def train(options: Options) -> int:
 def _needed(job: Job, modulator: Modulator) -> str:
     counted = needs(job.base, modulator, job.layout.size, job.precision)
     options, seconds = job.options, seconds_of_a_picture(job.base, counted, job.layout.size)
-    return described(counted, options.steps, options.batch_size, options.accumulate, seconds)
+    memory = memory_of(job.base.device)
+    return described(counted, options.steps, options.batch_size, options.accumulate, seconds, memory)
 
 
 def begin(options: Options) -> Job:

@@ -32,6 +32,8 @@ from mcm_core.training.precision import DTYPES, autocast
 
 GIB, MIB = 2**30, 2**20
 TEXT_TOKENS = 77
+CUDA_ITSELF = GIB // 2
+"""Bytes that its libraries take."""
 COPIES = 5
 """Of the modulator in float32: weights, gradients, average, and two of the optimiser."""
 
@@ -49,7 +51,7 @@ class Needs:
     encoding: int = 0
 
     def step(self, batch: int) -> int:
-        """Bytes at the peak of a step, without what the device itself takes (on CUDA half a gigabyte)."""
+        """Bytes at the peak of a step, without what the device itself takes (`CUDA_ITSELF`)."""
         return self.fixed + batch * self.picture
 
     def bytes(self, batch: int) -> int:
@@ -207,15 +209,25 @@ class _Step:
         return output.float()
 
 
-def described(counted: Needs, steps: int, batch: int, accumulate: int, seconds: float) -> str:
-    """For people; `seconds` for one picture, see `seconds_of_a_picture`."""
+def described(
+    counted: Needs, steps: int, batch: int, accumulate: int, seconds: float, memory: int | None
+) -> str:
+    """For people; `seconds` for one picture, see `seconds_of_a_picture`, `memory` as `memory_of` gives it."""
+    fits = "" if memory is None else f"; at most {counted.largest_batch(memory)} at once fit into its memory"
     hours = steps * batch * accumulate * seconds / 3600
     first = f", {counted.encoding / GIB:.1f} GiB to encode the pictures first" if counted.encoding else ""
     return (
         f"{counted.fixed / GIB:.1f} GiB and {counted.picture / MIB:.0f} MiB for each picture of a batch, "
-        f"{counted.step(batch) / GIB:.1f} GiB for {batch}{first}; "
+        f"{counted.step(batch) / GIB:.1f} GiB for {batch}{first}{fits}; "
         f"{steps:,} steps about {hours:,.1f} hours here"
     )
+
+
+def memory_of(device: torch.device) -> int | None:
+    """Bytes that a GPU has for a training; None where the main memory is what there is."""
+    if device.type != "cuda":
+        return None
+    return int(torch.cuda.get_device_properties(device).total_memory) - CUDA_ITSELF
 
 
 def seconds_of_a_picture(base: Base, counted: Needs, size: Size) -> float:

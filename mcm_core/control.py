@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mcm_core.drawing.conditions import Conditions, to_tensors
-from mcm_core.modulation import boosted, correction
-from mcm_core.modulator import Modulator
+from mcm_core.modulation import boosted, contrast, correction
+from mcm_core.modulator import Modulator, ModulatorOutput
 from mcm_core.schedule import SMALLEST_ALPHA, Moment
 
 
@@ -39,6 +39,7 @@ class Control:
         strength: of the whole correction; the modalities' shares are in the features already.
         start, end: the part of the trajectory, in [0, 1], in which it acts.
         prompt_boost: see `modulation.boosted`.
+        empty: the features of an empty drawing, on a base that guides itself: see `modulation.contrast`.
     """
 
     modulator: Modulator
@@ -47,6 +48,7 @@ class Control:
     start: float
     end: float
     prompt_boost: float = 1.0
+    empty: Tensor | None = None
 
     def acts_at(self, progress: float, now: Moment) -> bool:
         """Whether it acts after `progress` in [0, 1) of the trajectory: not outside of the windows of request
@@ -68,9 +70,11 @@ class Control:
         """
         sample = sample.float().expand_as(output)
         eps = now.eps(output.float(), sample)
-        features = self.features.expand(len(output), -1, -1, -1)
-        change = self.modulator(sample, eps, now.timestep, now.alpha, features)
+        change = self._change(self.features, sample, eps, now)
         delta = correction(eps, change.gamma, change.nu, self.strength)
+        if self.empty is not None and negative is None:
+            unchanged = self._change(self.empty, sample, eps, now)
+            delta = contrast(delta, correction(eps, unchanged.gamma, unchanged.nu, self.strength))
         if not bool(torch.isfinite(delta).all()):
             raise NotFiniteError("The modulator gave numbers that are not finite: retrain it.")
         modulated = now.shifted(output, delta.to(output.dtype))
@@ -82,6 +86,10 @@ class Control:
             self.strength * change.nu.abs().mean(dim=1),
         )
 
+    def _change(self, features: Tensor, sample: Tensor, eps: Tensor, now: Moment) -> ModulatorOutput:
+        rows = features.expand(len(sample), -1, -1, -1)
+        return self.modulator(sample, eps, now.timestep, now.alpha, rows)
+
 
 @torch.no_grad()
 def prepare(
@@ -92,12 +100,14 @@ def prepare(
     start: float,
     end: float,
     prompt_boost: float = 1.0,
+    guides_itself: bool = False,
 ) -> Control | None:
     """The control that a drawing exerts; None where there is none: nothing drawn, or all strengths 0.
 
     The strongest modality sets the strength of the whole correction, the others count in proportion to it, by
     their presence. A live modulator's correction is never weaker than 1, as guidance is part of it: there,
-    strengths below 1 are presences, too. All arguments are as in a `request.Resolved`.
+    strengths below 1 are presences, too. `guides_itself` is said of the base, see `modulation.contrast`; all
+    other arguments are as in a `request.Resolved`.
     """
     given = {name: strength[name] for name in conditions.maps}
     overall = max(given.values(), default=0.0)
@@ -109,7 +119,9 @@ def prepare(
     maps = to_tensors(conditions, (height, width), modulator.device)
     presence = {name: value / overall for name, value in given.items()}
     features = modulator.encode(maps, presence, size=latent_size)
-    return Control(modulator, features, overall, start, end, prompt_boost)
+    multiplied = guides_itself and modulator.live is None
+    empty = modulator.encode({}, size=latent_size) if multiplied else None
+    return Control(modulator, features, overall, start, end, prompt_boost, empty)
 
 
 @torch.no_grad()

@@ -22,9 +22,23 @@ Placement = Literal["both", "conditional", "guided"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 
+DRAWING_GUIDANCE = 2.0
+"""How many times a drawing counts on a base that guides itself, see `contrast`."""
+
+
 def correction(eps: Tensor, gamma: Tensor, nu: Tensor, strength: float = 1.0) -> Tensor:
     """strength * (gamma * eps + nu - eps): exactly zero for gamma = 1 and nu = 0, and for strength 0."""
     return strength * (gamma * eps + nu - eps)
+
+
+def contrast(drawn: Tensor, undrawn: Tensor) -> Tensor:
+    """What a drawing changes on a base that guides itself (LCM, Turbo), of the corrections with and without.
+
+    Such a base runs once a step, so that no guidance multiplies the correction as it does in the prompt's
+    branch; that is done here, by `DRAWING_GUIDANCE`. What the modulator does where nothing is drawn is taken
+    off: one that was trained on such a base would lead back from its guided prediction to a plain one.
+    """
+    return DRAWING_GUIDANCE * (drawn - undrawn)
 
 
 def modulate(eps: Tensor, gamma: Tensor, nu: Tensor, strength: float = 1.0) -> Tensor:

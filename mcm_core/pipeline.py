@@ -157,7 +157,8 @@ class MCMPipeline:
         if self.modulator is None:
             return setting
         acts, size = (request.start, request.end, request.prompt_boost), setting.latent_size
-        control = prepare(self.modulator, request.conditions, request.strength, size, *acts)
+        own = self.base.guides_itself
+        control = prepare(self.modulator, request.conditions, request.strength, size, *acts, own)
         return replace(
             setting, control=control, undrawn=undrawn(self.modulator, size) if request.live else None
         )

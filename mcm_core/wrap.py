@@ -31,7 +31,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import Tensor, nn
 
 from mcm_core.base.identity import Identity, identify
-from mcm_core.base.schedulers import prediction_type
+from mcm_core.base.schedulers import is_of_few_steps, prediction_type
 from mcm_core.control import Control, prepare
 from mcm_core.drawing.conditions import Conditions, InputError
 from mcm_core.modulator import Modulator
@@ -97,8 +97,10 @@ def modulate(
     given = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
     judged, boost = strengths(given, modulator), known_boost(prompt_boost, modulator)
 
+    own = is_of_few_steps(pipe.scheduler) or pipe.unet.config.get("time_cond_proj_dim") is not None
+
     def control(size: tuple[int, int]) -> Control | None:
-        return prepare(modulator, drawn, judged, size, *acts, boost)
+        return prepare(modulator, drawn, judged, size, *acts, boost, own)
 
     unet = ModulatedUNet(pipe, modulator, control, placement)
     parts = {**pipe.config, **pipe.components, "unet": unet, "scheduler": copy.deepcopy(pipe.scheduler)}

@@ -13,9 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mcm_core import Base, InputError, MCMPipeline, Request
+from mcm_core import Base, InputError, MCMPipeline, Request, modulate
 from mcm_core.base.schedulers import FEW_STEPS, SCHEDULERS
+from mcm_core.control import prepare, undrawn
+from mcm_core.drawing.conditions import Conditions
 from mcm_core.fuse import main as fuse
+from mcm_core.modulation import DRAWING_GUIDANCE
+from mcm_core.modulator import ModulatorOutput
 from mcm_core.pairs.dream import Dreaming, paint
 from mcm_core.pipeline import to_uint8
 from tests import tiny
@@ -83,6 +87,44 @@ def test_a_modulator_acts_on_lcm(lcm: Base) -> None:
     assert np.array_equal(result.plain_images, MCMPipeline(lcm)(Request(prompt="a lake")).images)
 
 
+def test_what_a_drawing_changes_is_multiplied_where_no_guidance_does_it(lcm: Base) -> None:
+    """eps + w (m(drawing) - m(nothing)): of the paper's equation with and without the drawing."""
+    modulator, size = tiny.build_modulator(lcm), (8, 8)
+    on_lcm, elsewhere, empty = (
+        prepare(modulator, drawn, {"labels": 0.5, "sketch": 0.5}, size, 0.0, 1.0, guides_itself=own)
+        or undrawn(modulator, size)
+        for drawn, own in ((tiny.drawing(), True), (tiny.drawing(), False), (Conditions(), False))
+    )
+    sample, output, now = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), lcm.moment(500)
+    drawn = elsewhere.correct(output, sample, now).output - output
+    nothing = 0.5 * (empty.correct(output, sample, now).output - output)
+    expected = output + DRAWING_GUIDANCE * (drawn - nothing)
+    torch.testing.assert_close(on_lcm.correct(output, sample, now).output, expected)
+    guided = on_lcm.correct(output, sample, now, negative=output)  # by whom guides it all the same
+    assert torch.equal(guided.output, output + drawn)
+
+
+def test_what_a_modulator_does_whatever_is_drawn_changes_nothing_on_lcm(lcm: Base) -> None:
+    deaf = tiny.build_modulator(lcm)
+    deaf.register_forward_hook(
+        lambda _module, _inputs, said: ModulatorOutput(0 * said.gamma + 1.5, 0 * said.nu + 0.1)
+    )
+    drawn = Request(prompt="a lake", conditions=tiny.drawing())
+    result, plain = MCMPipeline(lcm, deaf)(drawn), MCMPipeline(lcm)(Request(prompt="a lake"))
+    assert result.actions.all()
+    assert np.array_equal(result.images, plain.images)
+
+
+def test_a_stock_lcm_pipeline_follows_a_drawing_bitwise_as_ours(lcm: Base, lcm_folder: Path) -> None:
+    modulator = tiny.build_modulator(lcm)
+    theirs = diffusers.LatentConsistencyModelPipeline.from_pretrained(lcm_folder)
+    followed = picture_of(
+        modulate(theirs, modulator, tiny.drawing()), num_inference_steps=4, guidance_scale=8.0
+    )
+    asked = Request(prompt="a lake", conditions=tiny.drawing(), steps=4, guidance_scale=8.0, seeds=(7,))
+    assert np.array_equal(MCMPipeline(lcm, modulator)(asked).images[0], followed)
+
+
 def test_lcm_has_no_negative_prompt(lcm: Base) -> None:
     with pytest.raises(InputError, match="takes no negative prompt"):
         Request(prompt="a lake", negative_prompt="fog").resolved(lcm, None)
@@ -123,6 +165,8 @@ def test_turbo_is_bitwise_that_of_diffusers(sd_folder: Path, tmp_path: Path) -> 
     base = Base.from_pretrained(tmp_path / "fused")
     asked = Request(prompt="a lake", seeds=(7,))
     assert (asked.resolved(base, None).scheduler, base.default_steps) == ("euler-a", 2)
+    assert base.guides_itself
+    assert not Base.from_pretrained(sd_folder).guides_itself
     expected = picture_of(turbo, num_inference_steps=2, guidance_scale=0.0)
     assert np.array_equal(MCMPipeline(base)(asked).images[0], expected)
 

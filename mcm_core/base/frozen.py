@@ -187,6 +187,11 @@ class Base:
         return self.family in ("sd", "sdxl")
 
     @property
+    def guides_itself(self) -> bool:
+        """Whether guidance lies within its network (LCM, Turbo), so that none is done outside by default."""
+        return self.accepts_text and (self.embeds_guidance or self.default_guidance_scale <= 1)
+
+    @property
     def takes_negative_prompt(self) -> bool:
         """Whether guidance leads away from something."""
         return self.accepts_text and not self.embeds_guidance

@@ -77,7 +77,7 @@ def _damaged(reason: str) -> InputError:
 
 
 def identify(pipe: Any, id: str, scaling_and_shift: tuple[float, float] | None = None) -> Identity:
-    """The identity of a diffusers pipeline, whose U-Net is still in float32 or float16.
+    """The identity of a diffusers pipeline, whose U-Net is still as it is stored.
 
     `scaling_and_shift` of its latents, where the autoencoder does not tell.
     """

@@ -415,16 +415,22 @@ SCREENS = {
 
 
 @pytest.fixture(scope="module")
-def mobile(chromium: Browser) -> Iterator[Page]:
-    tab = Tab(chromium, has_touch=True, is_mobile=True)
-    yield tab.page
-    tab.context.close()
-    assert not tab.said, tab.said
+def phone(chromium: Browser) -> Tab:
+    return Tab(chromium, has_touch=True, is_mobile=True)
+
+
+@pytest.fixture
+def on_phone(phone: Tab) -> Iterator[Page]:
+    phone.said.clear()
+    yield phone.page
+    said = [*phone.said]
+    phone.leave()
+    assert not said, said
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_drawing_picture_and_button_are_in_sight_together(mobile: Page, url: str, screen: str) -> None:
-    page, (width, height) = mobile, SCREENS[screen]
+def test_drawing_picture_and_button_are_in_sight_together(on_phone: Page, url: str, screen: str) -> None:
+    page, (width, height) = on_phone, SCREENS[screen]
     page.set_viewport_size({"width": width, "height": height})
     page.goto(url)
     Visitor(page, SIZE, SIZE)

@@ -422,6 +422,15 @@ def test_networks_are_opened_in_the_precision_that_they_are_stored_in(
         pipe.unet.to(stored)
 
 
+def test_of_two_precisions_the_one_that_is_opened_counts(sd_folder: Path, tmp_path: Path) -> None:
+    for variant, dtype in (("fp16", torch.float16), (None, torch.float32)):
+        pipe = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder, dtype=dtype)
+        pipe.save_pretrained(tmp_path, variant=variant)
+    for options, expected in (({}, torch.float32), ({"variant": "fp16"}, torch.float16)):
+        opened, _ = open_pipeline(tmp_path, **options)
+        assert {network.dtype for network in networks(opened)} == {expected}
+
+
 @pytest.mark.parametrize("folder", ["sd_folder", "sdxl_folder", "ldm_folder"])
 def test_prompts_encoded_together_are_those_encoded_one_by_one(
     request: pytest.FixtureRequest, folder: str

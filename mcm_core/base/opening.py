@@ -8,6 +8,7 @@ finite.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -165,8 +166,11 @@ def _weights(source: str | Path, name: str, options: Mapping[str, Any]) -> Path 
     """A file with weights of a part of a base; None where there is none, or on the hub not one for all."""
     stem, variant = "model" if name.startswith("text") else "diffusion_pytorch_model", options.get("variant")
     if Path(source).is_dir():
-        files = sorted((Path(source) / name).glob(f"{stem}*.safetensors"))
-        return next((file for file in files if not variant or f".{variant}" in file.name), None)
+        middle = rf".*\.{re.escape(variant)}.*" if variant else r"(-\d+-of-\d+)?"
+        files = sorted((Path(source) / name).glob("*.safetensors"))
+        return next(
+            (file for file in files if re.fullmatch(rf"{stem}{middle}\.safetensors", file.name)), None
+        )
     file = ".".join(filter(None, (stem, variant, "safetensors")))
     try:
         return Path(hf_hub_download(str(source), file, subfolder=name, **hub_options(options)))

@@ -169,7 +169,7 @@ def encode(base: Base, pictures: np.ndarray | Tensor) -> Tensor:
 
 def at_once(height: int, width: int) -> int:
     """How many pictures of so many pixels the autoencoder sees in one call."""
-    return min(ENCODE_AT_ONCE, max(1, PIXELS_AT_ONCE // (height * width)))
+    return max(1, PIXELS_AT_ONCE // (height * width))
 
 
 def _write_maps(folder: Path, count: int, layout: Layout, pairs: Iterable[Pair]) -> None:

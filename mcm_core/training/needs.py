@@ -24,7 +24,7 @@ from mcm_core.base import Base
 from mcm_core.base.low_memory import has_own_memory
 from mcm_core.drawing.conditions import Size
 from mcm_core.modulator import Modulator
-from mcm_core.training.cache import at_once
+from mcm_core.training.cache import ENCODE_AT_ONCE, at_once
 from mcm_core.training.conditioned import Conditioned
 from mcm_core.training.frozen import Seen
 from mcm_core.training.objective import errors
@@ -54,10 +54,6 @@ class Needs:
         """Bytes at the peak of a step, without what the device itself takes (`CUDA_ITSELF`)."""
         return self.fixed + batch * self.picture
 
-    def bytes(self, batch: int) -> int:
-        """The same of a whole training."""
-        return max(self.encoding, self.step(batch))
-
     def largest_batch(self, free: int) -> int:
         """The most pictures whose training fits into `free` bytes; 0 where none does."""
         return max(0, (free - self.fixed) // self.picture) if self.encoding <= free else 0
@@ -83,7 +79,7 @@ def _encoding(base: Base, size: Size, precision: str) -> int:
     if base.vae is None:
         return 0
     autoencoder = type(base.vae).from_config(base.vae.config).requires_grad_(False).eval()
-    pictures = torch.zeros(at_once(*size), 3, *size)
+    pictures = torch.zeros(min(ENCODE_AT_ONCE, at_once(*size)), 3, *size)
     with LiveBytes() as live, torch.no_grad():
         autoencoder.encode(pictures)
     anew = 0 if precision == "fp32" else 4 * _count(autoencoder)

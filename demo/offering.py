@@ -141,6 +141,8 @@ def understood(image: Image.Image, model: Model, kind: Any, fit: Any) -> Conditi
     Raises:
         InputError: it cannot be read so, nothing was found in it, or the model takes no such drawing.
     """
+    if not model.modalities:
+        raise InputError("This model follows no drawing, so that no picture can be one.")
     further = {modality.name: modality for modality in model.further}
     if kind == "auto" and further and not model.layers:
         kind = next(iter(further))

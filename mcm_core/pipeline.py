@@ -156,9 +156,9 @@ class MCMPipeline:
         setting = Setting(self.base, request, embeddings, control=None)
         if self.modulator is None:
             return setting
-        acts, size = (request.start, request.end, request.prompt_boost), setting.latent_size
-        own = self.base.guides_itself
-        control = prepare(self.modulator, request.conditions, request.strength, size, *acts, own)
+        acts = (request.start, request.end, request.prompt_boost, self.base.guides_itself)
+        size = setting.latent_size
+        control = prepare(self.modulator, request.conditions, request.strength, size, *acts)
         return replace(
             setting, control=control, undrawn=undrawn(self.modulator, size) if request.live else None
         )

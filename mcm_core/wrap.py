@@ -92,15 +92,14 @@ def modulate(
             "use MCMPipeline for 'guided'."
         )
     _identity(pipe, modulator).check(modulator)
-    drawn, acts = fitting_drawing(conditions, modulator), window(start, end)
+    drawn = fitting_drawing(conditions, modulator)
+    acts = (*window(start, end), known_boost(prompt_boost, modulator), _guides_itself(pipe))
     names = [modality.name for modality in modulator.modalities]
     given = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
-    judged, boost = strengths(given, modulator), known_boost(prompt_boost, modulator)
-
-    own = is_of_few_steps(pipe.scheduler) or pipe.unet.config.get("time_cond_proj_dim") is not None
+    judged = strengths(given, modulator)
 
     def control(size: tuple[int, int]) -> Control | None:
-        return prepare(modulator, drawn, judged, size, *acts, boost, own)
+        return prepare(modulator, drawn, judged, size, *acts)
 
     unet = ModulatedUNet(pipe, modulator, control, placement)
     parts = {**pipe.config, **pipe.components, "unet": unet, "scheduler": copy.deepcopy(pipe.scheduler)}
@@ -123,6 +122,11 @@ def _check_kind(pipe: Any) -> None:
         raise InputError(
             f"{name} has no alphas_cumprod: give the pipeline a DDIM, Euler or DPM-Solver scheduler."
         )
+
+
+def _guides_itself(pipe: Any) -> bool:
+    """As `Base.guides_itself`, but that of a Turbo nothing in its pipeline tells."""
+    return is_of_few_steps(pipe.scheduler) or pipe.unet.config.get("time_cond_proj_dim") is not None
 
 
 def _identity(pipe: Any, modulator: Modulator) -> Identity:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from mcm_core import Base
 from mcm_core.__main__ import WRONG, main
 from mcm_core.modulator import Modulator
+from mcm_core.training import cache, job
 from mcm_core.training.batches import Batch
 from mcm_core.training.cache import ENCODE_AT_ONCE, at_once, encode
 from mcm_core.training.conditioned import Conditioned, losses
@@ -121,6 +124,35 @@ def test_encoding_needs_what_it_takes(base: Base, size: tuple[int, int]) -> None
     assert beside == pytest.approx(pictures.nbytes + live.peak, rel=0.1)
     autoencoder = 4 * sum(one.numel() for one in base.vae.parameters())
     assert half.encoding - 2 * base.parameter_count == beside + autoencoder
+
+
+def test_pixels_are_not_encoded(ddpm_folder: Path) -> None:
+    base = Base.from_pretrained(ddpm_folder)
+    counted = needs(base, tiny.build_modulator(base), base.default_size, "fp32")
+    assert counted.encoding == 0
+    assert "encode" not in described(counted, 10, 4, 1, 1.0, None)
+
+
+def test_the_unet_rests_while_pictures_are_encoded(
+    sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[bool] = []
+
+    @contextmanager
+    def noted(network: object, device: object) -> Iterator[None]:
+        rests.append(True)
+        yield
+        rests.clear()
+
+    seen: list[bool] = []
+    monkeypatch.setattr(job, "resting", noted)
+    monkeypatch.setattr(cache, "encode", lambda *given: (seen.append(bool(rests)), encode(*given))[1])
+    data = build_pairs(tmp_path / "pairs", 4)
+    options = ["--base", str(sd_folder), "--data", str(data), "--out", str(tmp_path / "out"), "--steps", "1"]
+    assert main(["train", *options, "--preset", "nano", "--held-out", "0", "--batch-size", "2"]) == 0
+    assert seen
+    assert all(seen)
+    assert not rests
 
 
 def test_where_the_pictures_cannot_be_encoded_none_fits() -> None:

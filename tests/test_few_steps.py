@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, MCMPipeline, Request, modulate
+from mcm_core.base.opening import networks, open_pipeline
 from mcm_core.base.schedulers import FEW_STEPS, SCHEDULERS
 from mcm_core.control import prepare, undrawn
 from mcm_core.drawing.conditions import Conditions
@@ -262,6 +263,9 @@ def test_a_revision_and_a_variant_of_the_hub(
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(sd_folder, dtype=torch.float16)
     pipe.save_pretrained(old, variant="fp16")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for hub, dtype in (({"revision": "old", "variant": "fp16"}, torch.float16), ({}, torch.float32)):
+        opened, _ = open_pipeline("someone/pond", **hub)
+        assert {network.dtype for network in networks(opened)} == {dtype}
     out, options = tmp_path / "out", ["--revision", "old", "--variant", "fp16"]
     assert fuse(["--base", "someone/pond", *options, "--out", str(out)]) == 0
     assert Base.from_pretrained(out).fingerprint == half(sd_folder, tmp_path / "half").fingerprint

@@ -177,6 +177,8 @@ def test_without_a_modulator_nothing_is_offered(base: Base) -> None:
     assert [kind for _, kind in kinds(model)] == ["auto"]
     assert hint(model) == "This model follows no drawing"
     assert fitting(read_examples(), model) == []
+    with pytest.raises(InputError, match="follows no drawing"):
+        understood(Image.new("L", (SIZE, SIZE)), model, "auto", "crop")
 
 
 def test_what_is_unpainted_and_what_was_noted_is_said(models: Models) -> None:

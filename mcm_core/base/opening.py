@@ -172,8 +172,9 @@ def _weights(source: str | Path, name: str, options: Mapping[str, Any]) -> Path 
             (file for file in files if re.fullmatch(rf"{stem}{middle}\.safetensors", file.name)), None
         )
     file = ".".join(filter(None, (stem, variant, "safetensors")))
+    once = {key: value for key, value in hub_options(options).items() if key != "force_download"}
     try:
-        return Path(hf_hub_download(str(source), file, subfolder=name, **hub_options(options)))
+        return Path(hf_hub_download(str(source), file, subfolder=name, **once))
     except (OSError, HfHubHTTPError):  # what is wrong with it is said by what opens the network
         return None
 

@@ -67,23 +67,21 @@ def needs(base: Base, modulator: Modulator, size: Size, precision: str) -> Needs
         one, two = (step.peak(batch) for batch in (1, 2))
         flops = step.flops()
         encoding = _encoding(base, size, precision)
-    width = DTYPES[precision].itemsize
-    networks, unet = base.parameter_count * width, _count(base.unet) * width
-    fixed = networks + COPIES * 4 * _count(modulator)
-    rests = unet if has_own_memory(base.device) else 0
-    return Needs(fixed + max(0, 2 * one - two), two - one, *flops, networks - rests + encoding)
+    fixed = base.parameter_count * DTYPES[precision].itemsize + COPIES * 4 * _count(modulator)
+    return Needs(fixed + max(0, 2 * one - two), two - one, *flops, encoding)
 
 
 def _encoding(base: Base, size: Size, precision: str) -> int:
-    """Bytes beside the base while its autoencoder, in float32, encodes as many pictures as at once."""
+    """Bytes while an autoencoder in float32 encodes as many pictures as at once; its U-Net may rest."""
     if base.vae is None:
         return 0
+    present = base.parameter_count - (_count(base.unet) if has_own_memory(base.device) else 0)
     autoencoder = type(base.vae).from_config(base.vae.config).requires_grad_(False).eval()
     pictures = torch.zeros(min(ENCODE_AT_ONCE, at_once(*size)), 3, *size)
     with LiveBytes() as live, torch.no_grad():
         autoencoder.encode(pictures)
     anew = 0 if precision == "fp32" else 4 * _count(autoencoder)
-    return anew + pictures.nbytes + live.peak
+    return present * DTYPES[precision].itemsize + anew + pictures.nbytes + live.peak
 
 
 def _count(network: nn.Module) -> int:

@@ -92,11 +92,10 @@ def modulate(
             "use MCMPipeline for 'guided'."
         )
     _identity(pipe, modulator).check(modulator)
-    drawn = fitting_drawing(conditions, modulator)
     acts = (*window(start, end), known_boost(prompt_boost, modulator), _guides_itself(pipe))
     names = [modality.name for modality in modulator.modalities]
     given = strength if isinstance(strength, Mapping) else dict.fromkeys(names, strength)
-    judged = strengths(given, modulator)
+    drawn, judged = fitting_drawing(conditions, modulator), strengths(given, modulator)
 
     def control(size: tuple[int, int]) -> Control | None:
         return prepare(modulator, drawn, judged, size, *acts)

@@ -49,7 +49,9 @@ def make_pairs(options: argparse.Namespace) -> int:
 
         given = {"--caption": options.caption, "--captioner": options.captioner}
         captions = [text for name, value in given.items() if value for text in (name, value)]
-        return prepare.main(["--images", str(options.images), *shared, *captions])
+        return prepare.main(["--images", str(options.images), *shared, *captions, *_buckets(options)])
+    if options.aspect_buckets:
+        raise InputError("--aspect-buckets is for photos: give --images, or leave it out.")
     from mcm_core.pairs import dream
 
     return dream.main(["--count", str(options.count), "--prompts", options.prompts, *shared])
@@ -79,6 +81,7 @@ def report(options: argparse.Namespace) -> int:
     from mcm_core.pairs.labelling import open_labeller, read_merging
     from mcm_core.pipeline import MCMPipeline
     from mcm_core.training.batches import split
+    from mcm_core.training.buckets import layout_of, sizes_of
     from mcm_core.training.data import read_pair
     from mcm_core.training.following import labels_followed, painted
     from mcm_core.training.rows import Layout, open_rows
@@ -93,7 +96,8 @@ def report(options: argparse.Namespace) -> int:
     layout = Layout(base.default_size, first.modalities, first.classes)
     rows = open_rows(data, layout)
     _, held_out = split(len(rows), options.held_out, 0)
-    read = [read_pair(rows[index], layout) for index in held_out]
+    sizes = sizes_of(rows, layout, base.size_multiple) if options.aspect_buckets else ()
+    read = [read_pair(rows[index], layout_of(index, layout, sizes)) for index in held_out]
     pairs = [pair for pair in read if LABELS in pair.maps]
     if not pairs:
         raise InputError("No pair with a label map was held out to judge by: make more pairs, at least ten.")
@@ -129,7 +133,11 @@ def _training(options: argparse.Namespace, name: str, steps: int) -> list[str]:
         "--held-out": options.held_out,
     }
     flat = [text for option, value in given.items() for text in (option, str(value))]
-    return [*flat, "--half", *(["--cpu"] if options.cpu else [])]
+    return [*flat, "--half", *_buckets(options), *(["--cpu"] if options.cpu else [])]
+
+
+def _buckets(options: argparse.Namespace) -> list[str]:
+    return ["--aspect-buckets"] if options.aspect_buckets else []
 
 
 def _is_whole(folder: Path, steps: int) -> bool:
@@ -160,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, help="folder of photos; without it the base dreams")
     parser.add_argument("--caption", help="of photos without a text file beside them")
     parser.add_argument("--captioner", help="or a captioner of transformers: folder or hub id")
+    parser.add_argument(
+        "--aspect-buckets", action="store_true", help="photos keep the nearest of some shapes, see train"
+    )
     parser.add_argument("--prompts", default="landscapes", help="of dreams, see dream")
     parser.add_argument("--count", type=int, default=3000, help="dreams")
     parser.add_argument("--preset", default="mini", help="size of the modulator, see train")

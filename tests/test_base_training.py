@@ -18,7 +18,7 @@ from mcm_core import Base
 from mcm_core import __main__ as command_line
 from mcm_core.drawing.conditions import InputError
 from mcm_core.landscapes import render
-from mcm_core.mini import autoencoder, base_card, latents
+from mcm_core.mini import autoencoder, base_card, denoiser, latents
 from mcm_core.mini import base as base_training
 from mcm_core.mini.autoencoder import build_autoencoder
 from mcm_core.mini.denoiser import build_unet
@@ -267,6 +267,14 @@ def test_a_base_may_predict_the_noise_on_stable_diffusions_own_schedule(
     assert base.prediction_type == "epsilon"
     assert base.scheduler.alphas_cumprod[-1].sqrt().item() == pytest.approx(0.0683, abs=1e-4)
     assert "U-Net with epsilon prediction" in (tmp_path / "base" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("kind", "more"), [("epsilon", 0), ("v_prediction", 1)])
+def test_errors_of_both_kinds_weigh_what_diffusers_gives_them(kind: str, more: int) -> None:
+    """Its scripts: min(SNR, 5) / SNR for eps, min(SNR, 5) / (SNR + 1) for v; but for a factor."""
+    snr = torch.logspace(-3, 4, 50, dtype=torch.float64)
+    ratio = denoiser.loss_weights(snr / (snr + 1), kind) * (snr + more) / snr.clamp(max=5)
+    torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
 
 
 @pytest.mark.usefixtures("tiny_networks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -799,6 +800,19 @@ class TestRun:
         assert calls == []
         self.evaluate(models, tmp_path, *chosen, "--steps", "3")
         assert len(calls) == 2
+
+    def test_a_boost_that_was_edited_is_painted_anew(
+        self, models: dict[str, str], tmp_path: Path, calls: list[object]
+    ) -> None:
+        self.evaluate(models, tmp_path, "--cases", "partial map")
+        edited = shutil.copytree(models["--modulator"], tmp_path / "edited")
+        config = json.loads((edited / "config.json").read_text())
+        (edited / "config.json").write_text(json.dumps(config | {"prompt_boost": 1.3}))
+        calls.clear()
+        for times in (1, 0):
+            self.evaluate({**models, "--modulator": str(edited)}, tmp_path, "--cases", "partial map")
+            assert len(calls) == 2 * times
+            calls.clear()
 
     def test_styles_have_a_sheet_and_a_row_for_all(
         self, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -410,6 +410,16 @@ def test_other_options_do_not_go_on_with_a_run(
     assert same(before, weights(tmp_path))
 
 
+def test_a_run_goes_on_that_is_older_than_an_option(
+    tmp_path: Path, sd_folder: Path, pairs_folder: Path
+) -> None:
+    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, "--steps", "1")) == 0
+    record = json.loads((tmp_path / "training.json").read_text())
+    del record["options"]["aspect_buckets"], record["options"]["window"]
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, "--steps", "2")) == 0
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps
 
-from mcm_core.drawing.conditions import MAX_SIDE, MIN_SIDE, InputError
+from mcm_core.drawing.conditions import MAX_SIDE, MIN_SIDE, InputError, Size
 
 MAX_PIXELS = 50_000_000
 MAX_DECODED = 150_000_000
@@ -25,6 +25,9 @@ LOSSY = "lossy"
 """Where `info` holds this, values were changed when the file was written."""
 MAX_ASPECT = 16
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+ORIENTATION = ExifTags.Base.Orientation
+QUARTER_TURNS = (5, 6, 7, 8)
+"""Orientations that change width and height."""
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 
 _UNREADABLE = "could not be read as a picture: it is damaged or of another kind. Save it as PNG or JPEG."
@@ -40,19 +43,7 @@ def open_picture(
     Raises:
         InputError: no such file, not a picture, truncated, or a size that `check_size` refuses.
     """
-    name = "The picture" if isinstance(source, bytes) else Path(source).name
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
-    Image.init()
-    formats = [form for form in FORMATS if form in Image.OPEN]  # Pillow can be built without some
-    try:
-        image = Image.open(file, formats=formats)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(_too_large()) from error
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {name}. Check the path.") from error
-    except Exception as error:  # decoders raise anything from struct.error to SyntaxError on damaged files
-        raise InputError(f"{name} {_UNREADABLE}") from error
-    with image:
+    with _header(source) as image:
         check_size(image.size)
         if judge is not None:
             judge(image)
@@ -65,9 +56,42 @@ def open_picture(
         except InputError:
             raise
         except Exception as error:
-            raise InputError(f"{name} {_UNREADABLE}") from error
+            raise InputError(f"{_name(source)} {_UNREADABLE}") from error
     whole.info.update(lossy)
     return whole
+
+
+def upright_size(source: bytes | str | Path) -> Size:
+    """(height, width) of a picture as it is seen, from its header alone.
+
+    Raises:
+        InputError: no such file, or not a picture.
+    """
+    with _header(source) as image:
+        try:
+            is_turned = image.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+        except Exception:  # damaged EXIF data, see `upright`
+            is_turned = False
+        width, height = image.size
+    return (width, height) if is_turned else (height, width)
+
+
+def _header(source: bytes | str | Path) -> ImageFile.ImageFile:
+    """The picture opened, none of its pixels decoded."""
+    Image.init()
+    formats = [form for form in FORMATS if form in Image.OPEN]  # Pillow can be built without some
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(_too_large()) from error
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {_name(source)}. Check the path.") from error
+    except Exception as error:  # decoders raise anything from struct.error to SyntaxError on damaged files
+        raise InputError(f"{_name(source)} {_UNREADABLE}") from error
+
+
+def _name(source: bytes | str | Path) -> str:
+    return "The picture" if isinstance(source, bytes) else Path(source).name
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -77,9 +77,7 @@ def train_denoiser(
         unet.set_attn_processor(AttnProcessor())  # there the fused one trains 1.27 times as long
     model = nn.ModuleList([unet, encoder.to(device)])
     abar = build_scheduler(prediction_type).alphas_cumprod.float().to(device)
-    weight = WEIGHTINGS["min-snr"](abar)  # of errors in eps
-    if prediction_type == V_PREDICTION:
-        weight = 2 * weight * abar  # of errors in v: d eps = alpha dv
+    weight = loss_weights(abar, prediction_type)
     fused = compiled(unet, device)
 
     def loss(generator: torch.Generator) -> Tensor:
@@ -96,6 +94,12 @@ def train_denoiser(
         model, loss, steps=steps, out=out, lr=lr, matrices=True, ema=EMA_DECAY, seconds=seconds
     )
     return average_unet, average_encoder
+
+
+def loss_weights(abar: Tensor, prediction_type: str) -> Tensor:
+    """(T,) of the squared errors of outputs, by min-SNR (Hang et al. 2023)."""
+    of_eps = WEIGHTINGS["min-snr"](abar)
+    return of_eps if prediction_type == EPSILON else 2 * of_eps * abar  # d eps = alpha dv
 
 
 def _draws(count: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

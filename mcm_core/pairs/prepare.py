@@ -27,6 +27,7 @@ from mcm_core.pairs.labelling import Labeller, Merging, open_labeller, read_merg
 from mcm_core.pairs.lines import Sketcher, open_sketcher
 from mcm_core.pairs.sheet import show
 from mcm_core.pairs.store import Finished, Made, Store
+from mcm_core.training.buckets import buckets, nearest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 BLANK = 1.0
@@ -47,9 +48,10 @@ class Photo:
 
 @dataclass(frozen=True)
 class Readers:
-    """What is read out of photos. `merging` has the classes of the maps; None where there are none."""
+    """What is read out of photos, each cut to the nearest of `sizes` (H, W). `merging` has the classes of the
+    maps; None where there are none."""
 
-    size: Size
+    sizes: Sequence[Size]
     merging: Merging | None
     maps: Path | None
     label: Labeller | None
@@ -68,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     recipe = {
         name: str(getattr(options, name))
         for name in ("base", "size", "classes", "segmenter", "labels", "sketch", "caption", "captioner")
-    }
+    } | ({"aspect_buckets": True} if options.aspect_buckets else {})
     store = Store(options.out, recipe, readers.merging)
     prepare(photos, options.images, readers, store, options.batch_size)
     finished = store.finish([_name(photo, options.images) for photo in photos])
@@ -119,14 +121,21 @@ def prepare(photos: Sequence[Path], folder: Path, readers: Readers, store: Store
             for name, photo in zip(part, read, strict=True):
                 if isinstance(photo, str):
                     store.leave_out(name, photo)
-            for photo, made in zip(whole, _made(whole, readers, pool), strict=True):
-                store.add(photo.name, _file_name(photo.name), made)
+            for alike in _by_size(whole):
+                for photo, made in zip(alike, _made(alike, readers, pool), strict=True):
+                    store.add(photo.name, _file_name(photo.name), made)
             bar.update(len(part))
 
 
+def _by_size(photos: Sequence[Photo]) -> list[list[Photo]]:
+    """Those of one size together, for models that see several at once."""
+    groups: dict[tuple[int, ...], list[Photo]] = {}
+    for photo in photos:
+        groups.setdefault(photo.picture.shape, []).append(photo)
+    return list(groups.values())
+
+
 def _made(photos: Sequence[Photo], readers: Readers, pool: ThreadPoolExecutor) -> Iterator[Made]:
-    if not photos:
-        return
     pictures = [photo.picture for photo in photos]
     sketches = list(pool.map(readers.sketch, pictures)) if readers.sketch else [None] * len(photos)
     texts = readers.caption([photo.path for photo in photos], pictures)
@@ -138,10 +147,12 @@ def _made(photos: Sequence[Photo], readers: Readers, pool: ThreadPoolExecutor) -
 
 
 def _read(name: str, path: Path, readers: Readers) -> Photo | str:
-    """The photo, cut to the middle of the base's shape, or why it cannot be used."""
+    """The photo, cut to the middle, or why it cannot be used."""
     try:
-        picture = covered("image", to_rgb(open_picture(path)), readers.size)
-        labels = _given_map(path, name, readers) if readers.maps else None
+        whole = to_rgb(open_picture(path))
+        size = nearest(whole.shape[:2], readers.sizes)
+        picture = covered("image", whole, size)
+        labels = _given_map(name, readers.maps, readers.classes, size) if readers.maps else None
     except (InputError, OSError) as error:
         return str(error)
     if picture.std(axis=(0, 1)).max() < BLANK:
@@ -149,15 +160,14 @@ def _read(name: str, path: Path, readers: Readers) -> Photo | str:
     return Photo(name, path, picture, labels)
 
 
-def _given_map(path: Path, name: str, readers: Readers) -> np.ndarray:
-    assert readers.maps is not None
-    beside = (readers.maps / name).with_suffix(".png")
+def _given_map(name: str, maps: Path, classes: Sequence[LabelClass], size: Size) -> np.ndarray:
+    beside = (maps / name).with_suffix(".png")
     if not beside.is_file():
         raise InputError(f"there is no map {beside}")
-    drawn = read_labels(open_picture(beside), readers.classes).maps.get(LABELS)
+    drawn = read_labels(open_picture(beside), classes).maps.get(LABELS)
     if drawn is None:
         raise InputError(f"the map {beside} is empty")
-    return covered(LABELS, drawn, readers.size)
+    return covered(LABELS, drawn, size)
 
 
 def _name(path: Path, folder: Path) -> str:
@@ -182,7 +192,7 @@ def _readers(options: argparse.Namespace) -> Readers:
     labeller = open_labeller(options.segmenter, merging, device) if options.segmenter and merging else None
     captioner = spoken(options.captioner, device) if options.captioner else written(options.caption)
     return Readers(
-        size_of(options),
+        sizes_of(options),
         merging if options.segmenter or options.labels else None,
         options.labels,
         labeller,
@@ -191,15 +201,18 @@ def _readers(options: argparse.Namespace) -> Readers:
     )
 
 
-def size_of(options: argparse.Namespace) -> Size:
-    """What --size says, else the size of the base's pictures, else Stable Diffusion's."""
-    if options.size:
-        return tuple(options.size)
-    if not options.base:
-        return 512, 512
-    from mcm_core.base import Base
+def sizes_of(options: argparse.Namespace) -> Sequence[Size]:
+    """What --size says, else the size of the base's pictures, else Stable Diffusion's; with --aspect-buckets
+    others of that area, too."""
+    if options.size and not options.aspect_buckets:
+        return [tuple(options.size)]
+    size, multiple = (512, 512), 8
+    if options.base:
+        from mcm_core.base import Base
 
-    return Base.from_pretrained(options.base).default_size
+        base = Base.from_pretrained(options.base)
+        size, multiple = base.default_size, base.size_multiple
+    return buckets(tuple(options.size or size), multiple) if options.aspect_buckets else [size]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,6 +221,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the data set")
     parser.add_argument("--base", help="the base to train for later, for the size of its pictures")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="else the base's, or 512 512")
+    parser.add_argument(
+        "--aspect-buckets",
+        action="store_true",
+        help="cut each photo to the nearest of some shapes of that area; train with the same option",
+    )
     parser.add_argument(
         "--classes",
         help="landscape, interior, street, or a JSON file of names, colours and what they take in",

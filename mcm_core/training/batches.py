@@ -4,7 +4,8 @@ Nothing random is left to the loop or to worker processes, so a run that is resu
 bit as if it had never stopped, without a state of any sampler to restore.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -44,7 +45,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which pairs make up a batch (`indices`), how many for each process, what is varied."""
+    """Which pairs make up a batch (`indices`), how many for each process, what is varied.
+
+    `sizes` (H, W) of all pairs by their index, () where all are of `size`: a batch is of one size.
+    """
 
     indices: tuple[int, ...]
     batch_size: int
@@ -55,13 +59,18 @@ class Plan:
     processes: int = 1
     accumulate: int = 1
     rates: Rates = VARIED
+    sizes: tuple[Size, ...] = ()
+
+    @property
+    def pairs_per_step(self) -> int:
+        return self.batch_size * self.processes * self.accumulate
 
 
 class Batches(Dataset[Batch]):
     """Batches in their order, of which `plan.accumulate` make a step; a `DataLoader` shares them out."""
 
     def __init__(self, pairs: Pairs, plan: Plan) -> None:
-        self.pairs, self.plan = pairs, plan
+        self.pairs, self.plan, self.by_size = pairs, plan, plans_by_size(plan)
 
     def __getitem__(self, number: int) -> Batch:
         plan = self.plan
@@ -70,15 +79,15 @@ class Batches(Dataset[Batch]):
         randoms = [
             np.random.default_rng([plan.seed, step, first + offset]) for offset in range(plan.batch_size)
         ]
-        indices = batch_indices(plan, number)
+        bucket, steps_before = turn(self.by_size, step)
+        indices = batch_indices(bucket, steps_before * plan.accumulate + part)
         samples = [self._sample(index, random) for index, random in zip(indices, randoms, strict=True)]
         pictures, maps, texts = zip(*samples, strict=True)
-        whole = plan.batch_size * plan.processes * plan.accumulate
-        moments = stratified(np.random.default_rng([plan.seed, step]).random(), whole)
+        moments = stratified(np.random.default_rng([plan.seed, step]).random(), plan.pairs_per_step)
         return Batch(
             pictures=torch.from_numpy(np.stack(pictures)),
             encoded=self.pairs.encoded,
-            maps={one.name: _stacked(maps, one, plan.size) for one in plan.modalities},
+            maps={one.name: _stacked(maps, one, bucket.size) for one in plan.modalities},
             presence={one.name: _present(maps, one.name) for one in plan.modalities},
             texts=texts,
             moments=moments[first : first + plan.batch_size],
@@ -118,6 +127,32 @@ def batch_indices(plan: Plan, number: int) -> list[int]:
     return [plan.indices[_permutation(plan.seed, epoch, count)[place]] for epoch, place in places]
 
 
+def plans_by_size(plan: Plan) -> tuple[Plan, ...]:
+    """A plan for the pairs of each size."""
+    if not plan.sizes:
+        return (plan,)
+    indices: dict[Size, list[int]] = {}
+    for index in plan.indices:
+        indices.setdefault(plan.sizes[index], []).append(index)
+    return tuple(
+        replace(plan, indices=tuple(some), size=size, sizes=()) for size, some in sorted(indices.items())
+    )
+
+
+def turn(plans: Sequence[Plan], step: int) -> tuple[Plan, int]:
+    """The plan whose turn a step is, and how many steps it had before.
+
+    In each epoch every plan has as many steps as its pairs fill, at least one, in an order of the seed's.
+    """
+    if len(plans) == 1:
+        return plans[0], step
+    shares = [max(1, round(len(plan.indices) / plan.pairs_per_step)) for plan in plans]
+    epoch, place = divmod(step, sum(shares))
+    order = np.repeat(np.arange(len(plans)), shares)[_permutation(plans[0].seed, epoch, sum(shares))]
+    chosen = int(order[place])
+    return plans[chosen], epoch * shares[chosen] + int((order[:place] == chosen).sum())
+
+
 def split(count: int, held_out: int, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Indices to train on and indices held out, at most a tenth of all."""
     order = np.random.default_rng([seed, count]).permutation(count).tolist()
@@ -125,7 +160,7 @@ def split(count: int, held_out: int, seed: int) -> tuple[tuple[int, ...], tuple[
     return tuple(order[held_out:]), tuple(order[:held_out])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 

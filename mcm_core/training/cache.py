@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from mcm_core.base import Base
-from mcm_core.drawing.conditions import LABELS, SKETCH
+from mcm_core.drawing.conditions import LABELS, SKETCH, Size
 from mcm_core.files import write_whole
 from mcm_core.training.data import Pair, checked_pairs, read_pair, read_picture
 from mcm_core.training.rows import HubRows, Layout, Row
@@ -83,7 +84,60 @@ class FilePairs:
         return to_signed(mirrored(pair.picture, flip)), maps
 
 
-Pairs = StoredPairs | FilePairs
+@dataclass(frozen=True)
+class BucketedPairs:
+    """Pairs of several sizes: `places` says of each the group, whose pairs are of one size, and where there.
+    """
+
+    groups: tuple[StoredPairs | FilePairs, ...]
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def encoded(self) -> bool:
+        return self.groups[0].encoded
+
+    @cached_property
+    def captions(self) -> Sequence[Sequence[str]]:
+        return [self.groups[group].captions[place] for group, place in self.places]
+
+    @cached_property
+    def available(self) -> np.ndarray:
+        return np.stack([self.groups[group].available[place] for group, place in self.places])
+
+    def get(self, index: int, flip: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """As its group has it."""
+        group, place = self.places[index]
+        return self.groups[group].get(place, flip)
+
+
+Pairs = StoredPairs | FilePairs | BucketedPairs
+
+
+@dataclass(frozen=True)
+class Some(Sequence[Row]):
+    """The rows at `indices` of others, which are read when they are asked for."""
+
+    rows: Sequence[Row]
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.rows[self.indices[place]]
+
+
+def bucketed(
+    sizes: Sequence[Size], make: Callable[[Size, Sequence[int]], StoredPairs | FilePairs]
+) -> BucketedPairs:
+    """Pairs of the `sizes` (H, W) by index, of which `make` makes those of one size, at its indices."""
+    groups, places = [], [(0, 0)] * len(sizes)
+    for number, size in enumerate(sorted(set(sizes))):
+        indices = [index for index, other in enumerate(sizes) if other == size]
+        groups.append(make(size, indices))
+        for place, index in enumerate(indices):
+            places[index] = number, place
+    return BucketedPairs(tuple(groups), tuple(places))
 
 
 def to_signed(picture: np.ndarray) -> np.ndarray:

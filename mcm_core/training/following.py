@@ -68,12 +68,14 @@ def strokes_followed(sketched: Sequence[Sample]) -> Score:
 def labels_followed(mapped: Sequence[Sample], read: Reader, classes: int) -> Score:
     """Mean intersection over union of the drawn classes and those read again; of samples with a label map, at
     least one. Where the reader is unsure it has found a class of its own, which nobody drew."""
-    wanted = np.stack([sample.pair.maps[LABELS] for sample in mapped])
     unsure = classes + 1
 
+    def confused(sample: Sample, picture: np.ndarray) -> np.ndarray:
+        found = read(picture[None])
+        return confusions(sample.pair.maps[LABELS][None], np.where(found == 0, unsure, found), unsure)[0]
+
     def overlap(picture_of: Callable[[Sample], np.ndarray]) -> float:
-        found = np.concatenate([read(picture_of(one)[None]) for one in mapped])
-        return iou(confusions(wanted, np.where(found == 0, unsure, found), unsure).sum(axis=0)).mean
+        return iou(np.sum([confused(one, picture_of(one)) for one in mapped], axis=0)).mean
 
     return Score(
         overlap(lambda one: one.drawn), overlap(lambda one: one.alone), overlap(lambda one: one.pair.picture)

@@ -1,7 +1,9 @@
 """What a training run needs before its first step: base, checked data, and the modulator to be trained."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,21 @@ from accelerate import Accelerator
 
 from mcm_core.base import Base
 from mcm_core.base.low_memory import resting
-from mcm_core.drawing.conditions import LABELS, InputError, LabelClass, Modality
+from mcm_core.drawing.conditions import LABELS, InputError, LabelClass, Modality, Size
 from mcm_core.modulator import Modulator
 from mcm_core.training.batches import split
-from mcm_core.training.cache import Pairs, file_pairs, fingerprint, stored_pairs
-from mcm_core.training.data import read_pair
+from mcm_core.training.buckets import layout_of, sizes_of
+from mcm_core.training.cache import (
+    FilePairs,
+    Pairs,
+    Some,
+    StoredPairs,
+    bucketed,
+    file_pairs,
+    fingerprint,
+    stored_pairs,
+)
+from mcm_core.training.data import Pair, read_pair
 from mcm_core.training.following import Reader
 from mcm_core.training.options import Options
 from mcm_core.training.precision import DTYPES, choose_precision
@@ -47,6 +59,7 @@ class Job:
     fingerprint: str
     trained: tuple[int, ...]
     held_out: tuple[int, ...]
+    sizes: tuple[Size, ...] = ()
     reader: Reader | None = None
 
     @property
@@ -57,6 +70,10 @@ class Job:
     def pairs_per_step(self) -> int:
         """Of all processes, in all the batches that make a step."""
         return self.options.batch_size * self.options.accumulate * self.accelerator.num_processes
+
+    def read(self, index: int) -> Pair:
+        """One pair, of the size that it is trained at."""
+        return read_pair(self.rows[index], layout_of(index, self.layout, self.sizes))
 
     def say(self, text: str) -> None:
         if self.accelerator.is_main_process:
@@ -74,17 +91,21 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     base.unet.to(memory_format=torch.channels_last)
     layout = make_layout(options, base)
     rows = open_rows(options.data, layout, options.split)
+    sizes = sizes_of(rows, layout, base.size_multiple) if options.aspect_buckets else ()
     out = Path(options.out)
     with accelerator.main_process_first():
         stores = options.cache_latents and not options.dry_run
         name = fingerprint(rows, layout, base, out / "cache" / "known.json" if stores else None)
-        pairs = _pairs(options, base, layout, rows, name, accelerator.is_main_process)
+        pairs = _pairs(options, base, layout, rows, sizes, name, accelerator.is_main_process)
     _check_drawings(pairs, layout)
-    if accelerator.is_main_process and not options.dry_run:
-        _show_what_was_understood(out / "understood.png", rows, layout)
     trained, held_out = split(len(rows), options.held_out, options.seed)
     reader = _reader(options, layout, accelerator.device) if options.segmenter else None
-    return Job(options, accelerator, precision, base, layout, rows, pairs, name, trained, held_out, reader)
+    job = Job(
+        options, accelerator, precision, base, layout, rows, pairs, name, trained, held_out, sizes, reader
+    )
+    if accelerator.is_main_process and not options.dry_run:
+        _show_what_was_understood(job)
+    return job
 
 
 def _reader(options: Options, layout: Layout, device: torch.device) -> Reader:
@@ -161,22 +182,36 @@ def make_modulator(job: Job, folder: str | None) -> Modulator:
 
 
 def _pairs(
-    options: Options, base: Base, layout: Layout, rows: Sequence[Row], name: str, speaks: bool
+    options: Options,
+    base: Base,
+    layout: Layout,
+    rows: Sequence[Row],
+    sizes: tuple[Size, ...],
+    name: str,
+    speaks: bool,
 ) -> Pairs:
+    """The pairs, ready; those of each of the `sizes`, if there are such, in a folder of their own."""
     needs_text = base.accepts_text and options.text_dropout < 1
     if needs_text:
         check_captions(any(row.captions for row in rows), options.data, layout)
+    folder, space = Path(options.out) / "cache", base.fingerprint.partition("-")[0]
+    encoder = cache(lambda: _encoder(options, base))
 
     def tell(what: str, done: int, total: int) -> None:
         if speaks and (done == total or done % 500 == 0):
             print(f"{what}: {done} of {total}", flush=True)
 
-    if options.dry_run or not options.cache_latents:
-        return file_pairs(rows, layout, needs_text, tell)
-    folder = Path(options.out) / "cache" / name
-    space = base.fingerprint.partition("-")[0]
+    def ready(rows: Sequence[Row], layout: Layout, name: str) -> StoredPairs | FilePairs:
+        if options.dry_run or not options.cache_latents:
+            return file_pairs(rows, layout, needs_text, tell)
+        return stored_pairs(folder / name, rows, layout, encoder, needs_text, tell, space)
+
+    def of_size(size: Size, indices: Sequence[int]) -> StoredPairs | FilePairs:
+        height, width = size
+        return ready(Some(rows, indices), replace(layout, size=size), f"{name}-{height}x{width}")
+
     with resting(base.unet, base.device):
-        return stored_pairs(folder, rows, layout, lambda: _encoder(options, base), needs_text, tell, space)
+        return bucketed(sizes, of_size) if sizes else ready(rows, layout, name)
 
 
 def _check_drawings(pairs: Pairs, layout: Layout) -> None:
@@ -194,12 +229,11 @@ def _check_drawings(pairs: Pairs, layout: Layout) -> None:
             )
 
 
-def _show_what_was_understood(path: Path, rows: Sequence[Row], layout: Layout) -> None:
+def _show_what_was_understood(job: Job) -> None:
     """A contact sheet of pictures and drawings as they were read, spread over the data."""
-    indices = sorted({round(place) for place in np.linspace(0, len(rows) - 1, SHOWN)})
-    sheet = contact_sheet([read_pair(rows[index], layout) for index in indices], layout)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    indices = sorted({round(place) for place in np.linspace(0, len(job.rows) - 1, SHOWN)})
+    job.out.mkdir(parents=True, exist_ok=True)
+    contact_sheet([job.read(index) for index in indices], job.layout).save(job.out / "understood.png")
 
 
 def _encoder(options: Options, base: Base) -> Base:
@@ -218,10 +252,16 @@ def summary(job: Job, modulator: Modulator) -> str:
         [
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
             f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {job.precision}",
-            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out",
+            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out{_told(job.sizes)}",
             f"drawings   {named}, {captioned} with a caption{shown}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
             f"training   {options.steps} steps of {job.pairs_per_step} pairs = {epochs:.1f} epochs, "
             f"{options.optimiser}",
         ]
     )
+
+
+def _told(sizes: Sequence[Size]) -> str:
+    """The buckets and how many pairs they have, the largest first."""
+    counted = Counter(sizes).most_common()
+    return "".join(f"\n           {width} x {height}: {count}" for (height, width), count in counted)

@@ -34,7 +34,7 @@ from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, make_modulator, prepare, summary
 from mcm_core.training.needs import described, memory_of, needs, seconds_of_a_picture
 from mcm_core.training.optimiser import Optimiser
-from mcm_core.training.options import Options, parse
+from mcm_core.training.options import Options, defaults, parse
 from mcm_core.training.stopping import Stop
 from mcm_core.training.watching import (
     HELD_OUT_SAMPLES,
@@ -209,6 +209,7 @@ def _plan(job: Job) -> Plan:
         job.accelerator.num_processes,
         job.options.accumulate,
         job.options.rates,
+        job.sizes,
     )
 
 
@@ -237,10 +238,11 @@ def _require_same(job: Job) -> None:
         raise InputError(f"{path} is missing beside its checkpoints. Take another --out to start anew.")
     saved = json.loads(path.read_text(encoding="utf-8"))
     now = json.loads(json.dumps(_record(job, None)))
+    then = json.loads(json.dumps(defaults(type(job.options)))) | saved["options"]  # older than some of them
     for name, value in now["options"].items():
-        if name not in job.options.free_on_resume and saved["options"].get(name) != value:
+        if name not in job.options.free_on_resume and then.get(name) != value:
             raise InputError(
-                f"{job.out} holds a run with {name} = {saved['options'].get(name)}, not {value}. "
+                f"{job.out} holds a run with {name} = {then.get(name)}, not {value}. "
                 "Take the same options to go on, or another --out to start anew."
             )
     if saved["pairs_per_step"] != now["pairs_per_step"]:

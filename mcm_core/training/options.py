@@ -54,6 +54,7 @@ class Options:
     classes: str | None = None
     zero_based: bool = False
     size: tuple[int, int] | None = None
+    aspect_buckets: bool = False
     preset: str = "mini"
     init: str | None = None
     steps: int = 20_000
@@ -180,7 +181,12 @@ def parser() -> argparse.ArgumentParser:
 
 def set_defaults(command: argparse.ArgumentParser, kind: type[Options]) -> None:
     """The defaults of a kind of options, which --help tells, too."""
-    command.set_defaults(**{one.name: one.default for one in fields(kind) if one.default is not MISSING})
+    command.set_defaults(**defaults(kind))
+
+
+def defaults(kind: type[Options]) -> dict[str, Any]:
+    """By the names of the options that have one."""
+    return {one.name: one.default for one in fields(kind) if one.default is not MISSING}
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
@@ -196,6 +202,11 @@ def add_data(command: argparse.ArgumentParser) -> None:
     group.add_argument("--classes", help="JSON file of classes; the folder's classes.json serves unasked")
     group.add_argument("--zero-based", action="store_true", help="ids of label maps count from 0")
     group.add_argument("--size", nargs=2, type=int, metavar=("H", "W"), help="pixels; else the base's own")
+    group.add_argument(
+        "--aspect-buckets",
+        action="store_true",
+        help="cut each picture to the nearest of some shapes of that area, not all to the same one",
+    )
     group.add_argument("--held-out", type=int, help="pairs kept from training for the held-out loss")
     group.add_argument(
         "--cache-latents",

@@ -42,8 +42,12 @@ def _sheet(rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
 
 
 def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """Pictures side by side (axis 1) or one below the other (axis 0), white between them."""
-    margin = [(0, 0), (0, 0), (0, 0)]
-    margin[axis] = (0, GAP)
-    spaced = [np.pad(one, margin, constant_values=255) for one in pictures[:-1]]
-    return np.concatenate([*spaced, pictures[-1]], axis=axis)
+    """Pictures side by side (axis 1) or one below the other (axis 0), white between and beside them."""
+    across = 1 - axis
+    longest = max(picture.shape[across] for picture in pictures)
+    spaced = []
+    for picture in pictures:
+        margin = [(0, 0), (0, 0), (0, 0)]
+        margin[axis], margin[across] = (0, GAP), (0, longest - picture.shape[across])
+        spaced.append(np.pad(picture, margin, constant_values=255))
+    return np.delete(np.concatenate(spaced, axis=axis), np.s_[-GAP:], axis=axis)

@@ -8,7 +8,7 @@ from mcm_core.modulator import Modulator
 from mcm_core.pipeline import MCMPipeline
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
 from mcm_core.training.conditioned import Objective, held_out_losses
-from mcm_core.training.data import Pair, read_pair
+from mcm_core.training.data import Pair
 from mcm_core.training.fit import Training
 from mcm_core.training.following import (
     Score,
@@ -44,7 +44,7 @@ def show(job: Job, training: Training[Modulator], frozen: Frozen, objective: Obj
         told = held_out(job, training, frozen, objective)
         means = "  ".join(f"{name} {value:.5f}" for name, value in told.items())
         print(f"step {step}  held-out {means}", flush=True)
-    pairs = [read_pair(job.rows[index], job.layout) for index in _shown(job)]
+    pairs = [job.read(index) for index in _shown(job)]
     if pairs:
         told |= _sheet(job, training, pairs)
     track(job, {f"held-out {name}": value for name, value in told.items()}, step)
@@ -109,6 +109,8 @@ def _shown(job: Job) -> tuple[int, ...]:
 def _held_out_batches(job: Job) -> list[Batch]:
     """The same pairs, noise and noise levels whenever this is asked."""
     size = min(job.options.batch_size, HELD_OUT_SAMPLES)
-    plan = Plan(job.held_out, size, job.layout.modalities, job.layout.size, rates=EXACT)
+    plan = Plan(
+        job.held_out, size, job.layout.modalities, job.layout.size, rates=EXACT, sizes=job.sizes
+    )
     batches = Batches(job.pairs, plan)
     return [batches[step] for step in range(-(-HELD_OUT_SAMPLES // size))]

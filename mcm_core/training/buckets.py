@@ -1,0 +1,63 @@
+"""Aspect buckets: pictures of several shapes, each cut to the nearest of a few sizes of the same area.
+
+A batch is of one size, so that no picture is cut to a square, and none takes more memory than a square does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from mcm_core.drawing.conditions import InputError, Size
+from mcm_core.drawing.picture_files import upright_size
+from mcm_core.training.rows import Layout, Row
+
+GRAIN = 8
+"""So many steps of a bucket's side make the base's own: 64 pixels for 512."""
+MOST_OBLONG = 2.0
+FEWEST = 16
+"""A size that fewer pictures would have is left to its neighbours: they would be seen again and again."""
+
+
+def buckets(size: Size, multiple: int) -> tuple[Size, ...]:
+    """Sizes (H, W) of at most the area of `size`, which is one of them, in multiples of `multiple` pixels."""
+    area = size[0] * size[1]
+    step = multiple * max(1, round(min(size) / GRAIN / multiple))
+    found = {size}
+    for height in range(step, math.isqrt(round(area * MOST_OBLONG)) + 1, step):
+        width = area // height // step * step
+        if width and max(height, width) <= MOST_OBLONG * min(height, width):
+            found |= {(height, width), (width, height)}
+    return tuple(sorted(found))
+
+
+def nearest(shape: Size, sizes: Sequence[Size]) -> Size:
+    """The size whose aspect is nearest to that of a picture of `shape`, each (H, W)."""
+    aspect = math.log(shape[1] / shape[0])
+    return min(sizes, key=lambda size: abs(math.log(size[1] / size[0]) - aspect))
+
+
+def sizes_of(rows: Sequence[Row], layout: Layout, multiple: int) -> tuple[Size, ...]:
+    """The size of each row's bucket, from the headers of the pictures; one that cannot be read, of which the
+    reading will tell, has the layout's."""
+
+    def shape(index: int) -> Size:
+        try:
+            return upright_size(rows[index].picture)
+        except InputError:
+            return layout.size
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        shapes = list(pool.map(shape, range(len(rows))))
+    sizes = buckets(layout.size, multiple)
+    counted = Counter(nearest(one, sizes) for one in shapes).most_common()
+    kept = [size for place, (size, count) in enumerate(counted) if not place or count >= FEWEST]
+    return tuple(nearest(one, kept) for one in shapes)
+
+
+def layout_of(index: int, layout: Layout, sizes: Sequence[Size]) -> Layout:
+    """How one row is read: at its bucket's size, where there are buckets."""
+    return replace(layout, size=sizes[index]) if sizes else layout

@@ -1,0 +1,230 @@
+"""Aspect buckets: pictures of several shapes are trained at the nearest of a few, a batch at one of them."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mcm_core.__main__ import main
+from mcm_core.drawing.conditions import LABELS, SKETCH, LabelClass, Modality, Size
+from mcm_core.training import modulator as command
+from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, plans_by_size, turn
+from mcm_core.training.buckets import FEWEST, MOST_OBLONG, buckets, nearest, sizes_of
+from mcm_core.training.job import prepare
+from mcm_core.training.modulator import make_accelerator
+from mcm_core.training.options import Options, parse
+from mcm_core.training.rows import Layout, open_rows
+from mcm_core.training.sheet import GAP
+from mcm_core.training.stopping import Stop
+from tests.pairs import CLASSES, build_pairs, read_lines
+from tests.test_training import QUICK, same, state, weights
+
+LAYOUT = Layout(
+    (64, 64),
+    (Modality(LABELS, "labels"), Modality(SKETCH, "image")),
+    tuple(LabelClass(one["name"], one["color"]) for one in CLASSES),
+)
+WIDE, TALL = (48, 80), (80, 48)
+
+
+# -- sizes -------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(4, 40), st.integers(4, 40), st.sampled_from([1, 8, 16, 64]))
+def test_buckets_have_at_most_the_area_and_are_the_same_lying_down(
+    height: int, width: int, multiple: int
+) -> None:
+    size = height * multiple, width * multiple
+    for bucket in buckets(size, multiple):
+        assert bucket[0] * bucket[1] <= size[0] * size[1]
+        assert bucket[0] % multiple == bucket[1] % multiple == 0
+        assert bucket == size or max(bucket) <= MOST_OBLONG * min(bucket)
+        assert bucket == size or bucket[::-1] in buckets(size, multiple)
+
+
+def test_the_buckets_of_stable_diffusion() -> None:
+    assert buckets((512, 512), 8) == ((384, 640), (448, 576), (512, 512), (576, 448), (640, 384))
+
+
+@given(st.sampled_from(buckets((512, 512), 8)), st.floats(0.5, 4))
+def test_a_picture_of_a_bucket_s_shape_comes_there_however_large_it_is(size: Size, scale: float) -> None:
+    assert nearest((round(size[0] * scale), round(size[1] * scale)), buckets((512, 512), 8)) == size
+
+
+def photos(folder: Path, *shapes: tuple[int, Size]) -> Path:
+    """Pairs in flat colours, so many of each shape (H, W)."""
+    build_pairs(folder, sum(count for count, _ in shapes))
+    index = 0
+    for count, (height, width) in shapes:
+        for _ in range(count):
+            for name in ("images", "labels", "sketches"):
+                path = folder / name / f"{index}.png"
+                Image.open(path).resize((width, height), Image.Resampling.NEAREST).save(path)
+            index += 1
+    return folder
+
+
+def test_a_shape_that_few_have_is_left_to_its_neighbours(tmp_path: Path) -> None:
+    folder = photos(tmp_path, (FEWEST, (96, 160)), (FEWEST - 1, (64, 64)), (1, (200, 100)))
+    assert Counter(sizes_of(open_rows(str(folder), LAYOUT), LAYOUT, 8)) == {WIDE: 2 * FEWEST}
+
+
+def test_a_photo_that_lies_on_its_side_in_the_file_stands(tmp_path: Path) -> None:
+    folder = build_pairs(tmp_path, 1)
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.new("RGB", (160, 96), "gray").save(folder / "images/0.png", exif=turned)
+    assert sizes_of(open_rows(str(folder), LAYOUT), LAYOUT, 8) == (TALL,)
+
+
+# -- batches -----------------------------------------------------------------------------------------------
+
+
+def plan(sizes: tuple[Size, ...], **changes: object) -> Plan:
+    whole = Plan(tuple(range(len(sizes))), 4, LAYOUT.modalities, LAYOUT.size, sizes=sizes)
+    return replace(whole, **changes)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 3), st.integers(0, 5))
+def test_a_step_is_of_one_size_and_sizes_have_the_share_of_their_pairs(
+    wide: int, tall: int, processes: int, seed: int
+) -> None:
+    sizes = (WIDE,) * wide + (TALL,) * tall + (LAYOUT.size,) * 16
+    whole = plan(sizes, processes=processes, seed=seed)
+    plans = plans_by_size(whole)
+    for part in plans:
+        assert {sizes[index] for index in part.indices} == {part.size}
+    assert sorted(index for part in plans for index in part.indices) == list(whole.indices)
+    shares = [max(1, round(len(part.indices) / whole.pairs_per_step)) for part in plans]
+    for epoch in range(2):
+        first = epoch * sum(shares)
+        turns = [turn(plans, step) for step in range(first, first + sum(shares))]
+        for part, share in zip(plans, shares, strict=True):
+            own = [before for chosen, before in turns if chosen == part]
+            assert own == list(range(epoch * share, (epoch + 1) * share))
+
+
+def test_all_pairs_come_and_each_batch_has_its_size(tmp_path: Path, sd_folder: Path) -> None:
+    job = prepare(*prepared(tmp_path, sd_folder))
+    batches = Batches(job.pairs, plan(job.sizes, rates=EXACT))
+    seen: set[int] = set()
+    for step in range(16):
+        part, before = turn(batches.by_size, step)
+        indices = batch_indices(part, before)
+        height, width = part.size
+        batch = batches[step]
+        assert batch.maps[LABELS].shape == (4, height, width)
+        assert batch.pictures.shape[-2:] == (height // 8, width // 8)
+        for place, index in enumerate(indices):
+            assert np.array_equal(batch.maps[LABELS][place].numpy(), job.read(index).maps[LABELS])
+        seen |= set(indices)
+    assert seen == set(range(2 * FEWEST))
+
+
+def test_one_size_is_as_no_buckets(tmp_path: Path, sd_folder: Path) -> None:
+    data = build_pairs(tmp_path / "pairs", 4)
+    for name, more in (("one", []), ("other", ["--aspect-buckets"])):
+        argv = ["--base", str(sd_folder), "--data", str(data), "--out", str(tmp_path / name), *QUICK, *more]
+        assert command.main([*argv, "--steps", "2"]) == 0
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+# -- training ----------------------------------------------------------------------------------------------
+
+
+def arguments(tmp_path: Path, base: Path, out: str, *more: str) -> list[str]:
+    data = tmp_path / "pairs"
+    if not data.exists():
+        photos(data, (FEWEST, (96, 160)), (FEWEST, (160, 96)))
+    argv = ["--base", str(base), "--data", str(data), "--out", str(tmp_path / out), *QUICK]
+    return [*argv, "--aspect-buckets", "--steps", "4", *more]
+
+
+def prepared(tmp_path: Path, base: Path, *more: str) -> tuple[Options, Accelerator]:
+    options = parse(arguments(tmp_path, base, "out", *more))
+    return options, make_accelerator(options)
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(
+    tmp_path: Path, sd_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command.main(arguments(tmp_path, sd_folder, "through")) == 0
+    with monkeypatch.context() as patch:
+        calls = iter(range(100))
+        patch.setattr(Stop, "signal", signal.SIGTERM)
+        patch.setattr(Stop, "asked", lambda self: next(calls) == 1)
+        assert command.main(arguments(tmp_path, sd_folder, "stopped")) == 128 + signal.SIGTERM
+    assert command.main(arguments(tmp_path, sd_folder, "stopped")) == 0
+    assert same(weights(tmp_path / "through"), weights(tmp_path / "stopped"))
+
+
+def test_without_the_cache_the_same_is_learned(tmp_path: Path, sd_folder: Path) -> None:
+    """The cache rounds latents to half precision, and nothing else."""
+    first = []
+    for way in ("--cache-latents", "--no-cache-latents"):
+        assert command.main(arguments(tmp_path, sd_folder, way, way)) == 0
+        newest = sorted((tmp_path / way / "checkpoints").iterdir())[-1]
+        first.append(state(newest)["progress"]["losses"]["loss"])
+    assert first[0] == pytest.approx(first[1], rel=3e-3)
+
+
+def test_sheets_show_each_picture_in_its_shape(tmp_path: Path, sd_folder: Path) -> None:
+    more = ["--samples", "8", "--held-out", "3", "--sample-every", "4"]
+    assert command.main(arguments(tmp_path, sd_folder, "out", *more)) == 0
+    job = prepare(*prepared(tmp_path, sd_folder, *more))
+    spread = [round(place) for place in np.linspace(0, 2 * FEWEST - 1, 8)]
+    for name, indices, columns in (
+        ("understood.png", spread, 3),
+        ("samples/step-00000004.png", (job.held_out + job.trained)[:8], 5),
+    ):
+        height = sum(job.sizes[index][0] for index in indices) + 7 * GAP
+        width = columns * max(job.sizes[index][1] for index in indices) + (columns - 1) * GAP
+        assert Image.open(tmp_path / "out" / name).size == (width, height)
+
+
+def test_the_sizes_are_said_before_the_training(
+    tmp_path: Path, sd_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(arguments(tmp_path, sd_folder, "out", "--dry-run")) == 0
+    told = capsys.readouterr().out
+    assert f"80 x 48: {FEWEST}\n" in told
+    assert f"48 x 80: {FEWEST}\n" in told
+
+
+# -- making pairs ------------------------------------------------------------------------------------------
+
+
+def test_photos_keep_their_shape(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name, (height, width) in {"wide": (96, 160), "tall": (160, 96), "square": (100, 100)}.items():
+        Image.fromarray(random.integers(0, 255, (height, width, 3), np.uint8)).save(folder / f"{name}.png")
+    asked = ["prepare", "--images", str(folder), "--out", str(tmp_path / "out"), "--size", "64", "64"]
+    assert main([*asked, "--aspect-buckets", "--caption", "noise"]) == 0
+    shapes = {row["file_name"]: shape(tmp_path / "out", row) for row in read_lines(tmp_path / "out")}
+    assert shapes == {
+        "images/square.png.png": {(64, 64)},
+        "images/tall.png.png": {TALL},
+        "images/wide.png.png": {WIDE},
+    }
+    assert (tmp_path / "out/understood.png").is_file()
+
+
+def shape(folder: Path, row: dict[str, str]) -> set[Size]:
+    return {Image.open(folder / row[name]).size[::-1] for name in ("file_name", "sketch")}
+
+
+def test_dreams_are_of_the_base_s_shape(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    asked = ["make", "--base", "b", "--classes", "landscape", "--segmenter", "s", "--out", str(tmp_path)]
+    assert main([*asked, "--aspect-buckets"]) == 2
+    assert "--aspect-buckets is for photos" in capfd.readouterr().err

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from mcm_core.drawing.canvas_value import from_canvas
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError, Size
 from mcm_core.drawing.picture_files import open_picture
 from mcm_core.drawing.uploads import FITS, Reading, from_upload
 from mcm_core.engine import Waiting
@@ -117,7 +117,9 @@ def parameters(models: Models) -> dict[str, Any]:
 def _request(given: dict[str, Any], model: Model) -> Request:
     """The request of the parameters but the model; those that a request has itself keep their names."""
     files = {LABELS: given.pop("label_map"), SKETCH: given.pop("sketch")}
-    drawn = _conditions(given.pop("drawing"), files, model, given.pop("fit"), given.pop("zero_based"))
+    asked = model.resolved(Request(width=given["width"], height=given["height"]))
+    size, reading = (asked.height, asked.width), (given.pop("fit"), given.pop("zero_based"))
+    drawn = _conditions(given.pop("drawing"), files, model, size, *reading)
     strength, seed = given.pop("strength"), given.pop("seed")
     return Request(
         conditions=drawn,
@@ -129,16 +131,16 @@ def _request(given: dict[str, Any], model: Model) -> Request:
 
 
 def _conditions(
-    drawing: Any, files: Mapping[str, Any], model: Model, fit: Any, zero_based: Any
+    drawing: Any, files: Mapping[str, Any], model: Model, size: Size, fit: Any, zero_based: Any
 ) -> Conditions:
-    """Files and canvas value as one drawing at the base's size."""
+    """Canvas value and files as one drawing, the files at `size`."""
     drawn = Conditions() if drawing in (None, {}) else from_canvas(drawing, model.classes)
     for kind, path in files.items():
         if path is not None:
             if kind not in model.layers:  # before the file is opened
                 raise InputError(f"The model {model.name} takes no {kind}: leave that file out.")
             reading = Reading(kind, fit, zero_based is True)
-            drawn = drawn.joined(from_upload(open_picture(path), model.classes, reading, model.size))
+            drawn = drawn.joined(from_upload(open_picture(path), model.classes, reading, size))
     return drawn
 
 

@@ -16,9 +16,10 @@ from PIL import Image
 
 from mcm_core.__main__ import main
 from mcm_core.drawing.conditions import LABELS, SKETCH, LabelClass, Modality, Size
+from mcm_core.drawing.sizes import MOST_OBLONG, buckets, nearest
 from mcm_core.training import modulator as command
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, plans_by_size, turn
-from mcm_core.training.buckets import FEWEST, MOST_OBLONG, buckets, nearest, sizes_of
+from mcm_core.training.buckets import FEWEST, sizes_of
 from mcm_core.training.job import prepare
 from mcm_core.training.modulator import make_accelerator
 from mcm_core.training.options import Options, parse

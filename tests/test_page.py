@@ -121,6 +121,13 @@ def test_a_file_replaces_only_its_own_kind_of_the_canvas_value(client: Client, t
     np.testing.assert_array_equal(conditions.maps[SKETCH], halves().maps[SKETCH])
 
 
+def test_files_are_fitted_to_the_size_that_is_asked_for(client: Client, tmp_path: Path) -> None:
+    drawn = np.repeat(np.arange(1, 3, dtype=np.uint8), 64)[None].repeat(64, 0)
+    Image.fromarray(drawn, "L").save(tmp_path / "wide.png")
+    picture = generate(client, label_map=handle_file(tmp_path / "wide.png"), width=128, height=64)[0]
+    np.testing.assert_array_equal(read_png(picture).conditions.maps[LABELS], drawn)
+
+
 def test_the_plain_picture_is_what_the_base_makes_alone(client: Client, models: Models) -> None:
     picture, plain, _ = generate(client, prompt="a lake", drawing=canvas_value(), compare=True)
     bare = MCMPipeline(models.default.base)(Request(prompt="a lake", steps=3, seeds=(7,))).images[0]

@@ -21,13 +21,13 @@ from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import LABELS, InputError, LabelClass, Size
 from mcm_core.drawing.label_pictures import read_labels
 from mcm_core.drawing.picture_files import open_picture, to_rgb
+from mcm_core.drawing.sizes import buckets, nearest
 from mcm_core.drawing.uploads import covered
 from mcm_core.pairs.captioning import Captioner, spoken, written
 from mcm_core.pairs.labelling import Labeller, Merging, open_labeller, read_merging
 from mcm_core.pairs.lines import Sketcher, open_sketcher
 from mcm_core.pairs.sheet import show
 from mcm_core.pairs.store import Finished, Made, Store
-from mcm_core.training.buckets import buckets, nearest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 BLANK = 1.0

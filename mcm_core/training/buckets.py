@@ -5,7 +5,6 @@ A batch is of one size, so that no picture is cut to a square, and none takes mo
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,31 +12,11 @@ from dataclasses import replace
 
 from mcm_core.drawing.conditions import InputError, Size
 from mcm_core.drawing.picture_files import upright_size
+from mcm_core.drawing.sizes import buckets, nearest
 from mcm_core.training.rows import Layout, Row
 
-GRAIN = 8
-"""So many steps of a bucket's side make the base's own: 64 pixels for 512."""
-MOST_OBLONG = 2.0
 FEWEST = 16
 """A size that fewer pictures would have is left to its neighbours: they would be seen again and again."""
-
-
-def buckets(size: Size, multiple: int) -> tuple[Size, ...]:
-    """Sizes (H, W) of at most the area of `size`, which is one of them, in multiples of `multiple` pixels."""
-    area = size[0] * size[1]
-    step = multiple * max(1, round(min(size) / GRAIN / multiple))
-    found = {size}
-    for height in range(step, math.isqrt(round(area * MOST_OBLONG)) + 1, step):
-        width = area // height // step * step
-        if width and max(height, width) <= MOST_OBLONG * min(height, width):
-            found |= {(height, width), (width, height)}
-    return tuple(sorted(found))
-
-
-def nearest(shape: Size, sizes: Sequence[Size]) -> Size:
-    """The size whose aspect is nearest to that of a picture of `shape`, each (H, W)."""
-    aspect = math.log(shape[1] / shape[0])
-    return min(sizes, key=lambda size: abs(math.log(size[1] / size[0]) - aspect))
 
 
 def sizes_of(rows: Sequence[Row], layout: Layout, multiple: int) -> tuple[Size, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.conditions import Conditions, Size
 from mcm_core.live import Live
 from mcm_core.request import (
     MAX_PROMPT,
@@ -80,6 +80,7 @@ class Form:
     seed: gr.Number
     locked: gr.Checkbox
     scheduler: gr.Dropdown
+    shape: gr.Dropdown
     variations: gr.Slider
     start: gr.Slider
     end: gr.Slider
@@ -100,6 +101,7 @@ class Form:
         """
         steps: Any = values[self.steps]
         prompt, negative_prompt = self.words(values, model)
+        height, width = self.size(values, model)
         request = Request(
             prompt=prompt,
             negative_prompt=negative_prompt,
@@ -108,6 +110,8 @@ class Form:
             guidance_scale=values[self.guidance_scale] if model.base.accepts_text else None,
             seeds=seeds(values[self.seed], 1 if live else values[self.variations]),
             scheduler=values[self.scheduler],
+            width=width,
+            height=height,
             strength={kind.name: values[self.strengths[kind.name]] for kind in model.modalities},
             start=values[self.start],
             end=values[self.end],
@@ -118,6 +122,10 @@ class Form:
         """The prompt and the negative prompt, as far as the model reads them."""
         negative = values[self.negative_prompt] or "" if model.takes_negative_prompt else ""
         return styled(values[self.prompt] or "", values[self.styles]), negative
+
+    def size(self, values: Mapping[Any, Any], model: Model) -> Size:
+        """(H, W) of the pictures that are asked for, the model's own where it does not offer the shape."""
+        return {shape(size): size for size in model.sizes}.get(values[self.shape], model.size)
 
     def restored(self, request: Resolved) -> Updates:
         """The fields as they were for a request."""
@@ -130,6 +138,7 @@ class Form:
             self.seed: request.seeds[0],
             self.locked: True,
             self.scheduler: request.scheduler,
+            self.shape: shape((request.height, request.width)),
             self.variations: len(request.seeds),
             self.start: request.start,
             self.end: request.end,
@@ -152,6 +161,7 @@ class Form:
             self.steps: gr.update(value=model.defaults.steps),
             self.guidance_scale: guidance,
             self.scheduler: scheduler,
+            self.shape: gr.update(choices=shapes(model), value=shape(model.size)),
             self.styles: gr.update(interactive=base.accepts_text),
             **strengths,
         }
@@ -187,6 +197,16 @@ def seeds(first: Any, count: Any) -> tuple[int, ...]:
     begin = seed(RANDOM_SEED if first is None else first)
     number = whole("variations", count, 1, MAX_VARIATIONS)
     return tuple((begin + index) % (MAX_SEED + 1) for index in range(number))
+
+
+def shape(size: Size) -> str:
+    """What a size (H, W) is called in a link."""
+    return f"{size[1]}x{size[0]}"
+
+
+def shapes(model: Model) -> list[tuple[str, str]]:
+    """The sizes that a model offers, for a menu."""
+    return [(shape(size).replace("x", " × "), shape(size)) for size in model.sizes]
 
 
 def strength_label(name: str, model: Model) -> str:
@@ -231,6 +251,7 @@ def setting_fields(models: Models) -> dict[str, Any]:
         guidance = Slider(0, MAX_GUIDANCE, model.defaults.guidance_scale, **guided)
         variations = Slider(1, MAX_VARIATIONS, 1, step=1, label="Variations")
         scheduler = Choice(list(model.schedulers), value=model.defaults.scheduler, label="Scheduler")
+        size = Choice(shapes(model), value=shape(model.size), label="Shape", elem_id="shape")
     with gr.Row():
         kinds = [kind for offered in models.by_name.values() for kind in offered.modalities]
         strengths = {name: _strength_field(name, model) for name in dict.fromkeys(k.name for k in kinds)}
@@ -244,6 +265,7 @@ def setting_fields(models: Models) -> dict[str, Any]:
         "guidance_scale": guidance,
         "variations": variations,
         "scheduler": scheduler,
+        "shape": size,
         "strengths": strengths,
         "start": start,
         "end": end,
@@ -320,7 +342,7 @@ def from_link(form: Form, query: Mapping[str, str]) -> Updates:
         "styles": lambda text: [chip for chip in text.split(",") if chip in STYLES],
         "locked": lambda text: text == "true",
         "seed": lambda text: partial(_number, field=form.seed)(text) if text else gr.update(value=None),
-        "scheduler": lambda text: text if text in [value for _, value in form.scheduler.choices] else None,
+        **{name: partial(_offered, field=getattr(form, name)) for name in ("scheduler", "shape")},
     }
     updates: Updates = {}
     for name, field in form.by_name().items():
@@ -329,6 +351,11 @@ def from_link(form: Form, query: Mapping[str, str]) -> Updates:
         if value is not None:
             updates[field] = value
     return updates
+
+
+def _offered(text: str, field: Any) -> str | None:
+    """A choice that the field has."""
+    return text if text in [value for _, value in field.choices] else None
 
 
 def _number(text: str, field: Any) -> float | None:

@@ -90,6 +90,12 @@ class Model:
         return self.base.default_size
 
     @property
+    def sizes(self) -> tuple[Size, ...]:
+        """What is offered: the base's own, and others that take as long, from wide to tall."""
+        own = self.size
+        return own, *(size for size in self.base.sizes_like(own) if size != own)
+
+    @property
     def live(self) -> Live | None:
         """How its modulator is sampled in few steps, if it was made for that."""
         return self.pipeline.modulator.live if self.pipeline.modulator else None

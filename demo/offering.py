@@ -81,8 +81,9 @@ class Offering:
         panel, model = self.panel, self.models[values[self.page.model]]
         kind = values[self.page.kind] if kind is None else kind
         try:
-            read = understood(image, model, kind, values[self.page.fit])
-            picture, told = shown(read, model.classes, model.size), description(read, model.classes)
+            size = self.page.form.size(values, model)
+            read = understood(image, model, kind, values[self.page.fit], size)
+            picture, told = shown(read, model.classes, size), description(read, model.classes)
         except InputError as error:
             read, picture, told = None, None, [str(error)]
         return {
@@ -112,7 +113,8 @@ class Offering:
                 visit: Visit = values[page.visit]
                 both = Conditions({**visit.further.maps, **further.maps})
                 return {**closed, **with_maps(page, visit, both)}
-            return {**closed, page.canvas: values[page.canvas].joined(offer.read).resized(model.size)}
+            size = page.form.size(values, model)
+            return {**closed, page.canvas: values[page.canvas].joined(offer.read).resized(size)}
 
     def cancel(self) -> Updates:
         return {self.panel.box: gr.update(visible=False), self.panel.seen: "", self.panel.offer: None}
@@ -135,8 +137,8 @@ def with_maps(page: Page, visit: Visit, further: Conditions) -> Updates:
 # -- reading -----------------------------------------------------------------------------------------------
 
 
-def understood(image: Image.Image, model: Model, kind: Any, fit: Any) -> Conditions:
-    """A picture as the page's menus ask for it to be read, at the model's size.
+def understood(image: Image.Image, model: Model, kind: Any, fit: Any, size: Size) -> Conditions:
+    """A picture as the page's menus ask for it to be read, at a size (H, W).
 
     Raises:
         InputError: it cannot be read so, nothing was found in it, or the model takes no such drawing.
@@ -147,13 +149,13 @@ def understood(image: Image.Image, model: Model, kind: Any, fit: Any) -> Conditi
     if kind == "auto" and further and not model.layers:
         kind = next(iter(further))
     if kind in further:
-        return fitted(from_map(image, kind, further[kind].channels), model.size, fit)
+        return fitted(from_map(image, kind, further[kind].channels), size, fit)
     zero_based = kind == "labels from 0"
     kind = LABELS if zero_based else guess_kind(image, model.classes) if kind == "auto" else kind
     layer = SKETCH if kind == "photo" else kind
     if layer in LAYERS and layer not in model.layers:  # before its pixels are looked at
         raise InputError(f"This model takes no {layer}. Read the picture as another kind.")
-    read = from_upload(image, model.classes, Reading(kind, fit, zero_based), model.size)
+    read = from_upload(image, model.classes, Reading(kind, fit, zero_based), size)
     if not read.maps:
         raise InputError("Nothing to draw was found in this picture. Read it as another kind.")
     return read

@@ -20,7 +20,7 @@ from .errors import notice, readable
 from .form import Updates, from_link
 from .models import Model, Models
 from .page import Page
-from .restoring import Restoring
+from .restoring import Restoring, sized
 from .runs import Run
 from .visit import KEPT, Kept, Shown, Visit
 
@@ -81,27 +81,32 @@ class Opening:
             updates = self._fields(came, values)
             if came.drawing is not None:
                 name: Any = updates.get(self.page.model, values[self.page.model])
-                updates |= self._drawn(came, name)
+                updates |= self._drawn(came, name, updates.get(self.page.canvas, gr.update()))
             return {**updates, **self._visit(came, values[self.page.visit])}
 
     # -- inside --------------------------------------------------------------------------------------------
 
     def _fields(self, came: Came, values: Values) -> Updates:
         page, query = self.page, came.query
-        model = self.models.by_name.get(query.get("model", ""))
+        here = self.models[values[page.model]]
+        model = self.models.by_name.get(query.get("model", ""), here)
         updates: Updates = {page.upload: None}
-        if model is not None and model.name != values[page.model]:
+        if model is not here:
             updates |= {**self.restoring.adapted(model), page.model: model.name}
         if "live" in query:
             updates[page.live] = query["live"] == "true"
         for field, value in from_link(page.form, query).items():
             before = updates.get(field)
             updates[field] = {**(before if isinstance(before, dict) else gr.update()), "value": value}
+        if page.form.shape in updates:
+            size = page.form.size({page.form.shape: updates[page.form.shape]["value"]}, model)
+            updates[page.canvas] = updates.get(page.canvas, gr.update()) | sized(size)
         return updates
 
-    def _drawn(self, came: Came, name: str) -> Updates:
+    def _drawn(self, came: Came, name: str, canvas: dict[str, Any]) -> Updates:
+        """The canvas with the link's drawing, beside what else is new of it."""
         try:
-            return {self.page.canvas: from_canvas(came.drawing, self.models[name].classes)}
+            return {self.page.canvas: canvas | {"value": from_canvas(came.drawing, self.models[name].classes)}}
         except InputError as error:
             notice([f"The drawing of this link was left out. {error}"])
             return {}

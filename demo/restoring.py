@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from mcm_core.drawing.conditions import LABELS
+from mcm_core.drawing.conditions import LABELS, Size
 from mcm_core.drawing.picture_files import to_rgb
 from mcm_core.record import CHANGED, Record, open_recorded
 from mcm_core.request import DEFAULT_PLACEMENT, Resolved, known_boost
@@ -19,7 +19,7 @@ from . import views
 from .canvas import dropped_file
 from .errors import notice, readable, told
 from .examples import Example, fitting
-from .form import Updates, restored_note
+from .form import Updates, restored_note, shape
 from .models import Model, Models
 from .offering import Offering, with_maps
 from .page import Page, about, hint, kinds
@@ -41,6 +41,11 @@ class Restoring:
             model = self.models[values[self.page.model]]
             notice(model.pipeline.notes)
             return self.adapted(model)
+
+    def choose_shape(self, values: Values) -> Updates:
+        with readable():
+            model = self.models[values[self.page.model]]
+            return {self.page.canvas: sized(self.page.form.size(values, model))}
 
     def choose_example(self, values: Values, event: gr.EventData) -> Updates:
         with readable():
@@ -91,14 +96,11 @@ class Restoring:
     def adapted(self, model: Model) -> Updates:
         """The page for another model."""
         page = self.page
-        height, width = model.size
-        canvas = gr.update(
-            classes=[asdict(label_class) for label_class in model.classes],
-            layers=list(model.layers),
-            hint=hint(model),
-            width=width,
-            height=height,
-        )
+        canvas = sized(model.size) | {
+            "classes": [asdict(label_class) for label_class in model.classes],
+            "layers": list(model.layers),
+            "hint": hint(model),
+        }
         return {
             **page.form.adapted(model),
             page.canvas: canvas,
@@ -161,8 +163,11 @@ class Restoring:
     def _restored(self, values: Values, shown: Shown) -> Updates:
         page, request, model = self.page, shown.request, self.models[shown.model]
         told(restored_note(request))
+        size = size_on_page(request, model)
         updates = self.adapted(model)
-        for field, value in {**page.form.restored(request), page.canvas: request.conditions}.items():
+        updates[page.canvas] |= sized(size)
+        fields = {**page.form.restored(request), page.form.shape: shape(size)}
+        for field, value in {**fields, page.canvas: request.conditions}.items():
             updates[field] = {**updates.get(field, gr.update()), "value": value}
         further = request.conditions.only(modality.name for modality in model.further)
         visit = replace(values[page.visit], shown=shown)
@@ -171,10 +176,21 @@ class Restoring:
         return {**updates, page.model: model.name, **shows, **with_maps(page, visit, further)}
 
 
+def sized(size: Size) -> dict[str, Any]:
+    """An update of the canvas to a size (H, W)."""
+    return gr.update(width=size[1], height=size[0])
+
+
+def size_on_page(request: Resolved, model: Model) -> Size:
+    """That of the request where the page offers it, else the model's own."""
+    size = request.height, request.width
+    return size if size in model.sizes else model.size
+
+
 def lost(request: Resolved, model: Model) -> list[str]:
     """For people: what of a request the page has no field for."""
     notes = []
-    if (request.height, request.width) != model.size:
+    if size_on_page(request, model) != (request.height, request.width):
         notes.append(f"it was painted at {request.width} x {request.height} pixels")
     if request.placement != DEFAULT_PLACEMENT:
         notes.append(f"it was painted with the placement {request.placement!r}")

@@ -40,7 +40,7 @@ class Reuse:
             visit: Visit = values[self.page.visit]
             picture, said = _shown(visit, event), _said(event, "kind")
             model = self.models[values[self.page.model]]
-            read = _as_drawing(picture, said, model).resized(model.size)
+            read = _as_drawing(picture, said, model).resized(self.page.form.size(values, model))
             return {self.page.canvas: values[self.page.canvas].joined(read)}
 
     def enlarge(self, values: Values, event: gr.EventData) -> Updates:

@@ -190,6 +190,8 @@ def _connect_restoring(
     outputs = [*everything, *shown, page.kind, page.upload, page.visit, *boxes]
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
     page.model.input(restoring.choose_model, **event)
+    shaped = form.shape.input(restoring.choose_shape, inputs=page.inputs(), outputs=page.canvas, **HIDDEN)
+    shaped.then(None, js=CHANGED, **HIDDEN)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
     offers: dict[str, Any] = {**event, "outputs": [*outputs, *restoring.offering.panel.parts()]}
     page.upload.upload(restoring.upload, **offers).then(None, js=FOCUS, **HIDDEN)

@@ -96,7 +96,7 @@ def report(options: argparse.Namespace) -> int:
     layout = Layout(base.default_size, first.modalities, first.classes)
     rows = open_rows(data, layout)
     _, held_out = split(len(rows), options.held_out, 0)
-    sizes = sizes_of(rows, layout, base.size_multiple) if options.aspect_buckets else ()
+    sizes = sizes_of(rows, layout, base) if options.aspect_buckets else ()
     read = [read_pair(rows[index], layout_of(index, layout, sizes)) for index in held_out]
     pairs = [pair for pair in read if LABELS in pair.maps]
     if not pairs:

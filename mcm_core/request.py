@@ -29,8 +29,6 @@ MAX_PROMPT = 1000
 MAX_GUIDANCE = 30.0
 MAX_STRENGTH = 2.0
 MAX_BOOST = 5.0
-MIN_LATENTS = 8
-"""The shortest side of a picture, in latents."""
 MAX_GROWTH = 2
 """The longest side of a picture, as a multiple of what the base was trained on."""
 
@@ -286,7 +284,7 @@ def _side(name: str, value: Any, default: int, base: Base) -> int:
     if value is None:
         return default
     multiple = base.size_multiple
-    side = whole(name, value, MIN_LATENTS * base.downscale, MAX_GROWTH * default)
+    side = whole(name, value, base.least_side, MAX_GROWTH * default)
     if side % multiple:
         nearest = max(round(side / multiple), 1) * multiple
         raise InputError(f"{name} must be a multiple of {multiple}: take {nearest}.")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mcm_core.__main__ import main
+from mcm_core.base import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH, LabelClass, Modality, Size
 from mcm_core.drawing.sizes import MOST_OBLONG, buckets, nearest
 from mcm_core.training import modulator as command
@@ -26,39 +27,56 @@ from mcm_core.training.options import Options, parse
 from mcm_core.training.rows import Layout, open_rows
 from mcm_core.training.sheet import GAP
 from mcm_core.training.stopping import Stop
+from tests import tiny
 from tests.pairs import CLASSES, build_pairs, read_lines
 from tests.test_training import QUICK, same, state, weights
 
 LAYOUT = Layout(
-    (64, 64),
+    (128, 128),
     (Modality(LABELS, "labels"), Modality(SKETCH, "image")),
     tuple(LabelClass(one["name"], one["color"]) for one in CLASSES),
 )
-WIDE, TALL = (48, 80), (80, 48)
+WIDE, TALL = (96, 160), (160, 96)
+
+
+SD = buckets((512, 512), 8, 64)
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion in small, for pictures of 128 x 128."""
+    return tiny.build_stable_diffusion(tmp_path_factory.mktemp("base"), sample_size=16)
+
+
+@pytest.fixture(scope="module")
+def base(base_folder: Path) -> Base:
+    return Base.from_pretrained(base_folder)
 
 
 # -- sizes -------------------------------------------------------------------------------------------------
 
 
-@given(st.integers(4, 40), st.integers(4, 40), st.sampled_from([1, 8, 16, 64]))
+@given(st.integers(4, 40), st.integers(4, 40), st.sampled_from([1, 8, 16, 64]), st.integers(0, 9))
 def test_buckets_have_at_most_the_area_and_are_the_same_lying_down(
-    height: int, width: int, multiple: int
+    height: int, width: int, multiple: int, least: int
 ) -> None:
     size = height * multiple, width * multiple
-    for bucket in buckets(size, multiple):
+    found = buckets(size, multiple, least)
+    assert size in found
+    for bucket in set(found) - {size}:
         assert bucket[0] * bucket[1] <= size[0] * size[1]
         assert bucket[0] % multiple == bucket[1] % multiple == 0
-        assert bucket == size or max(bucket) <= MOST_OBLONG * min(bucket)
-        assert bucket == size or bucket[::-1] in buckets(size, multiple)
+        assert least <= min(bucket) <= max(bucket) <= MOST_OBLONG * min(bucket)
+        assert bucket[::-1] in found
 
 
 def test_the_buckets_of_stable_diffusion() -> None:
-    assert buckets((512, 512), 8) == ((384, 640), (448, 576), (512, 512), (576, 448), (640, 384))
+    assert SD == ((384, 640), (448, 576), (512, 512), (576, 448), (640, 384))
 
 
-@given(st.sampled_from(buckets((512, 512), 8)), st.floats(0.5, 4))
+@given(st.sampled_from(SD), st.floats(0.5, 4))
 def test_a_picture_of_a_bucket_s_shape_comes_there_however_large_it_is(size: Size, scale: float) -> None:
-    assert nearest((round(size[0] * scale), round(size[1] * scale)), buckets((512, 512), 8)) == size
+    assert nearest((round(size[0] * scale), round(size[1] * scale)), SD) == size
 
 
 def photos(folder: Path, *shapes: tuple[int, Size]) -> Path:
@@ -74,17 +92,17 @@ def photos(folder: Path, *shapes: tuple[int, Size]) -> Path:
     return folder
 
 
-def test_a_shape_that_few_have_is_left_to_its_neighbours(tmp_path: Path) -> None:
-    folder = photos(tmp_path, (FEWEST, (96, 160)), (FEWEST - 1, (64, 64)), (1, (200, 100)))
-    assert Counter(sizes_of(open_rows(str(folder), LAYOUT), LAYOUT, 8)) == {WIDE: 2 * FEWEST}
+def test_a_shape_that_few_have_is_left_to_its_neighbours(tmp_path: Path, base: Base) -> None:
+    folder = photos(tmp_path, (FEWEST, WIDE), (FEWEST - 1, (64, 64)), (1, (200, 100)))
+    assert Counter(sizes_of(open_rows(str(folder), LAYOUT), LAYOUT, base)) == {WIDE: 2 * FEWEST}
 
 
-def test_a_photo_that_lies_on_its_side_in_the_file_stands(tmp_path: Path) -> None:
+def test_a_photo_that_lies_on_its_side_in_the_file_stands(tmp_path: Path, base: Base) -> None:
     folder = build_pairs(tmp_path, 1)
     turned = Image.Exif()
     turned[274] = 6
     Image.new("RGB", (160, 96), "gray").save(folder / "images/0.png", exif=turned)
-    assert sizes_of(open_rows(str(folder), LAYOUT), LAYOUT, 8) == (TALL,)
+    assert sizes_of(open_rows(str(folder), LAYOUT), LAYOUT, base) == (TALL,)
 
 
 # -- batches -----------------------------------------------------------------------------------------------
@@ -114,8 +132,8 @@ def test_a_step_is_of_one_size_and_sizes_have_the_share_of_their_pairs(
             assert own == list(range(epoch * share, (epoch + 1) * share))
 
 
-def test_all_pairs_come_and_each_batch_has_its_size(tmp_path: Path, sd_folder: Path) -> None:
-    job = prepare(*prepared(tmp_path, sd_folder))
+def test_all_pairs_come_and_each_batch_has_its_size(tmp_path: Path, base_folder: Path) -> None:
+    job = prepare(*prepared(tmp_path, base_folder))
     batches = Batches(job.pairs, plan(job.sizes, rates=EXACT))
     seen: set[int] = set()
     for step in range(16):
@@ -131,10 +149,10 @@ def test_all_pairs_come_and_each_batch_has_its_size(tmp_path: Path, sd_folder: P
     assert seen == set(range(2 * FEWEST))
 
 
-def test_one_size_is_as_no_buckets(tmp_path: Path, sd_folder: Path) -> None:
+def test_one_size_is_as_no_buckets(tmp_path: Path, base_folder: Path) -> None:
     data = build_pairs(tmp_path / "pairs", 4)
     for name, more in (("one", []), ("other", ["--aspect-buckets"])):
-        argv = ["--base", str(sd_folder), "--data", str(data), "--out", str(tmp_path / name), *QUICK, *more]
+        argv = ["--base", str(base_folder), "--data", str(data), "--out", str(tmp_path / name), *QUICK, *more]
         assert command.main([*argv, "--steps", "2"]) == 0
     assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
 
@@ -145,7 +163,7 @@ def test_one_size_is_as_no_buckets(tmp_path: Path, sd_folder: Path) -> None:
 def arguments(tmp_path: Path, base: Path, out: str, *more: str) -> list[str]:
     data = tmp_path / "pairs"
     if not data.exists():
-        photos(data, (FEWEST, (96, 160)), (FEWEST, (160, 96)))
+        photos(data, (FEWEST, WIDE), (FEWEST, TALL))
     argv = ["--base", str(base), "--data", str(data), "--out", str(tmp_path / out), *QUICK]
     return [*argv, "--aspect-buckets", "--steps", "4", *more]
 
@@ -156,32 +174,32 @@ def prepared(tmp_path: Path, base: Path, *more: str) -> tuple[Options, Accelerat
 
 
 def test_a_stopped_run_goes_on_bit_for_bit(
-    tmp_path: Path, sd_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command.main(arguments(tmp_path, sd_folder, "through")) == 0
+    assert command.main(arguments(tmp_path, base_folder, "through")) == 0
     with monkeypatch.context() as patch:
         calls = iter(range(100))
         patch.setattr(Stop, "signal", signal.SIGTERM)
         patch.setattr(Stop, "asked", lambda self: next(calls) == 1)
-        assert command.main(arguments(tmp_path, sd_folder, "stopped")) == 128 + signal.SIGTERM
-    assert command.main(arguments(tmp_path, sd_folder, "stopped")) == 0
+        assert command.main(arguments(tmp_path, base_folder, "stopped")) == 128 + signal.SIGTERM
+    assert command.main(arguments(tmp_path, base_folder, "stopped")) == 0
     assert same(weights(tmp_path / "through"), weights(tmp_path / "stopped"))
 
 
-def test_without_the_cache_the_same_is_learned(tmp_path: Path, sd_folder: Path) -> None:
+def test_without_the_cache_the_same_is_learned(tmp_path: Path, base_folder: Path) -> None:
     """The cache rounds latents to half precision, and nothing else."""
     first = []
     for way in ("--cache-latents", "--no-cache-latents"):
-        assert command.main(arguments(tmp_path, sd_folder, way, way)) == 0
+        assert command.main(arguments(tmp_path, base_folder, way, way)) == 0
         newest = sorted((tmp_path / way / "checkpoints").iterdir())[-1]
         first.append(state(newest)["progress"]["losses"]["loss"])
     assert first[0] == pytest.approx(first[1], rel=3e-3)
 
 
-def test_sheets_show_each_picture_in_its_shape(tmp_path: Path, sd_folder: Path) -> None:
+def test_sheets_show_each_picture_in_its_shape(tmp_path: Path, base_folder: Path) -> None:
     more = ["--samples", "8", "--held-out", "3", "--sample-every", "4"]
-    assert command.main(arguments(tmp_path, sd_folder, "out", *more)) == 0
-    job = prepare(*prepared(tmp_path, sd_folder, *more))
+    assert command.main(arguments(tmp_path, base_folder, "out", *more)) == 0
+    job = prepare(*prepared(tmp_path, base_folder, *more))
     spread = [round(place) for place in np.linspace(0, 2 * FEWEST - 1, 8)]
     for name, indices, columns in (
         ("understood.png", spread, 3),
@@ -193,12 +211,12 @@ def test_sheets_show_each_picture_in_its_shape(tmp_path: Path, sd_folder: Path) 
 
 
 def test_the_sizes_are_said_before_the_training(
-    tmp_path: Path, sd_folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, base_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command.main(arguments(tmp_path, sd_folder, "out", "--dry-run")) == 0
+    assert command.main(arguments(tmp_path, base_folder, "out", "--dry-run")) == 0
     told = capsys.readouterr().out
-    assert f"80 x 48: {FEWEST}\n" in told
-    assert f"48 x 80: {FEWEST}\n" in told
+    assert f"160 x 96: {FEWEST}\n" in told
+    assert f"96 x 160: {FEWEST}\n" in told
 
 
 # -- making pairs ------------------------------------------------------------------------------------------
@@ -208,13 +226,13 @@ def test_photos_keep_their_shape(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     random = np.random.default_rng(0)
-    for name, (height, width) in {"wide": (96, 160), "tall": (160, 96), "square": (100, 100)}.items():
+    for name, (height, width) in {"wide": (192, 320), "tall": (160, 96), "square": (100, 100)}.items():
         Image.fromarray(random.integers(0, 255, (height, width, 3), np.uint8)).save(folder / f"{name}.png")
-    asked = ["prepare", "--images", str(folder), "--out", str(tmp_path / "out"), "--size", "64", "64"]
+    asked = ["prepare", "--images", str(folder), "--out", str(tmp_path / "out"), "--size", "128", "128"]
     assert main([*asked, "--aspect-buckets", "--caption", "noise"]) == 0
     shapes = {row["file_name"]: shape(tmp_path / "out", row) for row in read_lines(tmp_path / "out")}
     assert shapes == {
-        "images/square.png.png": {(64, 64)},
+        "images/square.png.png": {(128, 128)},
         "images/tall.png.png": {TALL},
         "images/wide.png.png": {WIDE},
     }

@@ -67,6 +67,40 @@ def draw(run: Run, call: str, ids: np.ndarray | None = None) -> tuple[np.ndarray
     return np.array(after, np.uint8).reshape(HEIGHT, WIDTH), rect
 
 
+RESIZED = """(model, [data, width, height, sizes, draws]) => {
+    const drawing = new model.Drawing(width, height);
+    drawing.open();
+    drawing.edit("labels", (grid) => (grid.data.set(data), model.whole(grid)));
+    drawing.close();
+    const seen = [];
+    for (const [toWidth, toHeight] of sizes) {
+        drawing.resize(toWidth, toHeight);
+        if (draws) {
+            drawing.open();
+            drawing.edit("labels", (grid) => model.drawBox(grid, { x: 0, y: 0 }, { x: 1, y: 1 }, 5));
+            drawing.close();
+        }
+        seen.push([drawing.width, drawing.height, Array.from(drawing.grids.labels.data)]);
+    }
+    return seen;
+}"""
+
+
+def test_at_another_size_and_back_nothing_is_lost(run: Run) -> None:
+    ids = np.random.default_rng(0).integers(0, 4, (HEIGHT, WIDTH), np.uint8)
+    sizes = [[20, 70], [9, 9], [WIDTH, HEIGHT]]
+    seen = run(RESIZED, [ids.ravel().tolist(), WIDTH, HEIGHT, sizes, False])
+    assert [[width, height] for width, height, _ in seen] == sizes
+    assert seen[-1][2] == ids.ravel().tolist()
+
+
+def test_what_is_drawn_at_another_size_counts(run: Run) -> None:
+    ids = np.random.default_rng(0).integers(1, 4, (HEIGHT, WIDTH), np.uint8)
+    seen = run(RESIZED, [ids.ravel().tolist(), WIDTH, HEIGHT, [[20, 20], [WIDTH, HEIGHT]], True])
+    assert 5 in seen[-1][2]
+    assert seen[-1][2] != ids.ravel().tolist()
+
+
 def near_segment(start: tuple[int, int], end: tuple[int, int], size: int) -> np.ndarray:
     """(H, W) bool: less than size / 2 from the segment, by |p|^2 |d|^2 - (p.d)^2 in exact integers."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.int64)

@@ -158,7 +158,7 @@ def test_a_kind_that_the_model_does_not_take_is_refused_before_its_pixels_are_lo
     monkeypatch.setattr("demo.models.Model.layers", (LABELS,))
     monkeypatch.setattr("demo.offering.from_upload", lambda *_: pytest.fail("it was read"))
     with pytest.raises(InputError, match="This model takes no sketch"):
-        understood(Image.new("L", (SIZE, SIZE)), models.default, kind, "crop")
+        understood(Image.new("L", (SIZE, SIZE)), models.default, kind, "crop", (SIZE, SIZE))
 
 
 def test_what_reads_depth_alone_takes_any_picture_as_that_and_offers_nothing_to_draw(base: Base) -> None:
@@ -168,7 +168,7 @@ def test_what_reads_depth_alone_takes_any_picture_as_that_and_offers_nothing_to_
     assert hint(model) == "Load a depth map"
     assert fitting(read_examples(), model) == []
     picture = Image.linear_gradient("L").resize((SIZE, SIZE))
-    read = understood(picture, model, "auto", "crop")
+    read = understood(picture, model, "auto", "crop", (SIZE, SIZE))
     assert np.array_equal(read.maps["depth"], np.asarray(picture))
 
 
@@ -178,7 +178,7 @@ def test_without_a_modulator_nothing_is_offered(base: Base) -> None:
     assert hint(model) == "This model follows no drawing"
     assert fitting(read_examples(), model) == []
     with pytest.raises(InputError, match="follows no drawing"):
-        understood(Image.new("L", (SIZE, SIZE)), model, "auto", "crop")
+        understood(Image.new("L", (SIZE, SIZE)), model, "auto", "crop", (SIZE, SIZE))
 
 
 def test_what_is_unpainted_and_what_was_noted_is_said(models: Models) -> None:

@@ -334,6 +334,7 @@ def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
         ("steps", "x"),
         ("seed", "-5"),
         ("scheduler", "rm -rf"),
+        ("shape", "8000x8000"),
         ("end", "2"),
     ],
 )

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
+from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, Size
 from mcm_core.record import read_png
 from mcm_core.request import Request
 from tests.browser import Drawer, wait_until
-from tests.pages import SIZE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -64,16 +63,33 @@ class Visitor(Drawer):
     def stored(self) -> Conditions:
         """The drawing as the browser keeps it, decoded here."""
         value = self.page.evaluate("JSON.parse(localStorage.getItem('mcm-canvas:drawing')).value")
-        maps = {
-            name: decoded(value[name]) * scale for name, scale in ((LABELS, 1), (SKETCH, 255)) if value[name]
-        }
+        size = value["height"], value["width"]
+        scales = {LABELS: 1, SKETCH: 255}
+        maps = {name: decoded(value[name], size) * scale for name, scale in scales.items() if value[name]}
         return Conditions({name: drawn.astype(np.uint8) for name, drawn in maps.items()})
 
-    def setting(self, label: str, value: str) -> None:
-        """Types a number into a folded-away field."""
+    def shape(self, size: Size) -> None:
+        """Chooses another shape of the picture (H, W), and waits until the canvas has it."""
+        height, width = size
+        self.open_settings()
+        self.page.locator("#shape input").click()
+        self.page.get_by_role("option", name=f"{width} × {height}", exact=True).click()
+        wait_until(self.page, lambda: self.shown_size() == size)
+        self.width, self.height = width, height
+
+    def shown_size(self) -> Size:
+        """(H, W) of the drawing."""
+        width, height = (self.page.locator(".mcm-canvas").get_attribute("data-size") or "0x0").split("x")
+        return int(height), int(width)
+
+    def open_settings(self) -> None:
         opener = self.page.locator("#settings > button")
         if "open" not in (opener.get_attribute("class") or ""):
             opener.click()
+
+    def setting(self, label: str, value: str) -> None:
+        """Types a number into a folded-away field."""
+        self.open_settings()
         field = self.page.get_by_label(f"number input for {label}")
         slider = self.page.get_by_label(f"range slider for {label}")
 
@@ -88,10 +104,10 @@ class Visitor(Drawer):
         wait_until(self.page, taken)
 
 
-def decoded(runs: str) -> np.ndarray:
+def decoded(runs: str, size: Size) -> np.ndarray:
     """(H, W) of run-length text, written here once more so that it is a check."""
     pairs = [run.split("x") for run in runs.split(",")]
-    return np.concatenate([np.full(int(count), int(id_)) for id_, count in pairs]).reshape(SIZE, SIZE)
+    return np.concatenate([np.full(int(count), int(id_)) for id_, count in pairs]).reshape(size)
 
 
 def paint_sky_and_water(visitor: Visitor) -> None:

@@ -17,6 +17,7 @@ export class Drawing {
   constructor(width, height) {
     this.grids = {};
     for (const layer of LAYERS) this.grids[layer] = { width, height, data: new Uint8Array(width * height) };
+    this.unscaled = null; // the grids that it was drawn on, while it is only seen at another size
     this.forget();
   }
 
@@ -76,6 +77,7 @@ export class Drawing {
     const step = LAYERS.filter((layer) => this.dirty[layer]).map((layer) => this.patch(layer));
     this.before = null;
     if (!step.some((patch) => patch.bits.some((bit) => bit !== 0))) return false;
+    this.unscaled = null;
     this.done.push(step);
     this.undone = [];
     this.trim();
@@ -100,10 +102,11 @@ export class Drawing {
     }
   }
 
-  /** Another size: the drawing is scaled, and what was before is forgotten. */
+  /** Another size: the drawing is scaled, and what was before is forgotten. There and back nothing is lost. */
   resize(width, height) {
+    this.unscaled ??= { ...this.grids };
     for (const layer of LAYERS) {
-      this.grids[layer] = resample(this.grids[layer], width, height, layer === "sketch");
+      this.grids[layer] = resample(this.unscaled[layer], width, height, layer === "sketch");
     }
     this.forget();
   }
@@ -112,6 +115,7 @@ export class Drawing {
   renumber(newIds) {
     const { data } = this.grids.labels;
     data.forEach((id, pixel) => (data[pixel] = newIds[id] || 0));
+    this.unscaled = null;
     this.forget();
   }
 

@@ -52,7 +52,10 @@ class Shelf {
   }
 }
 
-/** Its root says `data-state="ready"` once it can be drawn on, and with `data-revision` which drawing it shows. */
+/**
+ * Its root says `data-state="ready"` once it can be drawn on, with `data-revision` which drawing it shows, and with
+ * `data-size` (as "256x192") of how many pixels.
+ */
 class Canvas {
   /** gradio: {props, trigger(event, data), upload(file)} */
   constructor(root, gradio) {
@@ -65,6 +68,7 @@ class Canvas {
     this.isAhead = false; // Python was sent more than the drawing's last step
     this.shelf = new Shelf(props.storage_key);
     this.drawing = new Drawing(readSide(props.width, 256), readSide(props.height, 256));
+    this.saySize();
     this.stage = new Stage(this.drawing);
     this.editor = new Editor(this.drawing, this.stage.view, {
       paint: (layer, rect) => this.paint(layer, rect),
@@ -197,7 +201,9 @@ class Canvas {
     const { props } = this.gradio;
     const kept = props.value ? null : this.shelf.take();
     if (kept) {
+      const { width, height } = kept.value ?? {};
       this.setClasses(readClasses(kept.names.map((name) => ({ name }))));
+      this.setSize(readSide(width, this.drawing.width), readSide(height, this.drawing.height));
       this.load(kept.value);
     }
     this.adopt();
@@ -211,10 +217,12 @@ class Canvas {
   /** Takes over what Python changed. A drawing keeps its classes by name when the legend changes. */
   sync() {
     const { value } = this.gradio.props;
+    const { width, height } = this.drawing;
     const isNew = !this.isShown(value);
     this.adopt();
     if (isNew) this.load(value);
-    this.settle();
+    const isOnlyScaled = !isNew && (width !== this.drawing.width || height !== this.drawing.height);
+    this.settle(isOnlyScaled ? { returned: true } : {});
   }
 
   adopt() {
@@ -258,6 +266,11 @@ class Canvas {
     this.drawing.resize(width, height);
     this.stage.resize();
     this.stage.paintAll();
+    this.saySize();
+  }
+
+  saySize() {
+    this.root.dataset.size = `${this.drawing.width}x${this.drawing.height}`;
   }
 
   /** Shows a canvas value as one step that can be undone; null is an empty drawing, a damaged one is left out. */

@@ -42,8 +42,9 @@ class Viewer {
     this.below = make("div", { class: "below" });
     this.saying = make("div", { class: "tag said", "aria-hidden": "true" });
     this.heard = make("div", { class: "heard", role: "status", "aria-live": "polite" });
-    const body = make("div", { class: "body", "--ratio": ratio }, this.stage, this.below, this.saying);
-    root.replaceChildren(this.tabs, body, this.bar, this.heard);
+    this.body = make("div", { class: "body", "--ratio": ratio }, this.stage, this.below, this.saying);
+    this.stage.addEventListener("load", ({ target }) => this.shape(target), true);
+    root.replaceChildren(this.tabs, this.body, this.bar, this.heard);
     this.refresh();
   }
 
@@ -54,6 +55,11 @@ class Viewer {
       this.tabs.append(button(title, () => this.open(tab), attributes));
     }
     this.tabStop = roving(this.tabs);
+  }
+
+  /** The stage takes the shape of the pictures on it. */
+  shape({ naturalWidth, naturalHeight }) {
+    this.body.style.setProperty("--ratio", naturalWidth / naturalHeight);
   }
 
   open(tab) {

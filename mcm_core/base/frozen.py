@@ -33,6 +33,8 @@ from mcm_core.base.opening import (
     text_encoders,
 )
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
+from mcm_core.drawing.conditions import Size
+from mcm_core.drawing.sizes import buckets
 from mcm_core.devices import choose_device, choose_dtype, choose_layout
 from mcm_core.emphasis import parts
 from mcm_core.schedule import Moment, moment
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from mcm_core.modulator import Modulator
 
 STEPS, FEW_STEPS = 20, 4
+MIN_LATENTS = 8
+"""The shortest side of a picture, in latents."""
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
 EMBEDDED_GUIDANCE = 8.0
 """Of a base that is told its guidance; diffusers' LatentConsistencyModelPipeline takes 8.5."""
@@ -208,6 +212,15 @@ class Base:
         """What the sides of a picture must be multiples of, in pixels."""
         halvings = 0 if self.accepts_text else len(self.unet.config.block_out_channels) - 1
         return self.downscale * 2**halvings
+
+    @property
+    def least_side(self) -> int:
+        """Of a picture, in pixels."""
+        return MIN_LATENTS * self.downscale
+
+    def sizes_like(self, size: Size) -> tuple[Size, ...]:
+        """Sizes (H, W) of other shapes that take no more than `size`, which is one of them."""
+        return buckets(size, self.size_multiple, self.least_side)
 
     @property
     def alphas_cumprod(self) -> Tensor:

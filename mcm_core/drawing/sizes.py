@@ -12,14 +12,15 @@ GRAIN = 8
 MOST_OBLONG = 2.0
 
 
-def buckets(size: Size, multiple: int) -> tuple[Size, ...]:
-    """Sizes (H, W) of at most the area of `size`, which is one of them, in multiples of `multiple` pixels."""
+def buckets(size: Size, multiple: int, least: int) -> tuple[Size, ...]:
+    """Sizes (H, W) of at most the area of `size`, which is one of them, in multiples of `multiple` pixels; no
+    side below `least`."""
     area = size[0] * size[1]
     step = multiple * max(1, round(min(size) / GRAIN / multiple))
     found = {size}
     for height in range(step, math.isqrt(round(area * MOST_OBLONG)) + 1, step):
         width = area // height // step * step
-        if width and max(height, width) <= MOST_OBLONG * min(height, width):
+        if min(height, width) >= least and max(height, width) <= MOST_OBLONG * min(height, width):
             found |= {(height, width), (width, height)}
     return tuple(sorted(found))
 

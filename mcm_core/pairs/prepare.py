@@ -206,13 +206,13 @@ def sizes_of(options: argparse.Namespace) -> Sequence[Size]:
     others of that area, too."""
     if options.size and not options.aspect_buckets:
         return [tuple(options.size)]
-    size, multiple = (512, 512), 8
-    if options.base:
-        from mcm_core.base import Base
+    if not options.base:
+        return buckets(tuple(options.size or (512, 512)), 8, 64) if options.aspect_buckets else [(512, 512)]
+    from mcm_core.base import Base
 
-        base = Base.from_pretrained(options.base)
-        size, multiple = base.default_size, base.size_multiple
-    return buckets(tuple(options.size or size), multiple) if options.aspect_buckets else [size]
+    base = Base.from_pretrained(options.base)
+    size = tuple(options.size or base.default_size)
+    return base.sizes_like(size) if options.aspect_buckets else [size]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -91,7 +91,7 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     base.unet.to(memory_format=torch.channels_last)
     layout = make_layout(options, base)
     rows = open_rows(options.data, layout, options.split)
-    sizes = sizes_of(rows, layout, base.size_multiple) if options.aspect_buckets else ()
+    sizes = sizes_of(rows, layout, base) if options.aspect_buckets else ()
     out = Path(options.out)
     with accelerator.main_process_first():
         stores = options.cache_latents and not options.dry_run

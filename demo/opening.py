@@ -106,7 +106,9 @@ class Opening:
     def _drawn(self, came: Came, name: str, canvas: dict[str, Any]) -> Updates:
         """The canvas with the link's drawing, beside what else is new of it."""
         try:
-            return {self.page.canvas: canvas | {"value": from_canvas(came.drawing, self.models[name].classes)}}
+            return {
+                self.page.canvas: canvas | {"value": from_canvas(came.drawing, self.models[name].classes)}
+            }
         except InputError as error:
             notice([f"The drawing of this link was left out. {error}"])
             return {}

@@ -33,9 +33,9 @@ from mcm_core.base.opening import (
     text_encoders,
 )
 from mcm_core.base.preview_decoder import decode_preview, open_preview_decoder, require_fit
+from mcm_core.devices import choose_device, choose_dtype, choose_layout
 from mcm_core.drawing.conditions import Size
 from mcm_core.drawing.sizes import buckets
-from mcm_core.devices import choose_device, choose_dtype, choose_layout
 from mcm_core.emphasis import parts
 from mcm_core.schedule import Moment, moment
 from mcm_core.sums import digest

@@ -86,8 +86,7 @@ class FilePairs:
 
 @dataclass(frozen=True)
 class BucketedPairs:
-    """Pairs of several sizes: `places` says of each the group, whose pairs are of one size, and where there.
-    """
+    """Pairs of several sizes. `places` says of each in which group it is, all of one size, and where there."""
 
     groups: tuple[StoredPairs | FilePairs, ...]
     places: tuple[tuple[int, int], ...]

@@ -247,12 +247,12 @@ def summary(job: Job, modulator: Modulator) -> str:
     named = ", ".join(f"{n} with {kind.name}" for kind, n in zip(job.layout.modalities, counts, strict=True))
     shown = "" if options.dry_run else f"; see {job.out / 'understood.png'}"
     captioned = sum(bool(captions) for captions in job.pairs.captions)
-    epochs = options.steps * job.pairs_per_step / len(job.trained)
+    epochs, sizes = options.steps * job.pairs_per_step / len(job.trained), _told(job.sizes)
     return "\n".join(
         [
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
             f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {job.precision}",
-            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out{_told(job.sizes)}",
+            f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out{sizes}",
             f"drawings   {named}, {captioned} with a caption{shown}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
             f"training   {options.steps} steps of {job.pairs_per_step} pairs = {epochs:.1f} epochs, "

@@ -109,8 +109,6 @@ def _shown(job: Job) -> tuple[int, ...]:
 def _held_out_batches(job: Job) -> list[Batch]:
     """The same pairs, noise and noise levels whenever this is asked."""
     size = min(job.options.batch_size, HELD_OUT_SAMPLES)
-    plan = Plan(
-        job.held_out, size, job.layout.modalities, job.layout.size, rates=EXACT, sizes=job.sizes
-    )
+    plan = Plan(job.held_out, size, job.layout.modalities, job.layout.size, rates=EXACT, sizes=job.sizes)
     batches = Batches(job.pairs, plan)
     return [batches[step] for step in range(-(-HELD_OUT_SAMPLES // size))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -247,3 +248,34 @@ def test_dreams_are_of_the_base_s_shape(tmp_path: Path, capfd: pytest.CaptureFix
     asked = ["make", "--base", "b", "--classes", "landscape", "--segmenter", "s", "--out", str(tmp_path)]
     assert main([*asked, "--aspect-buckets"]) == 2
     assert "--aspect-buckets is for photos" in capfd.readouterr().err
+
+
+def test_one_command_makes_all_of_photos_in_their_shapes(
+    tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mcm_core.base.frozen.STEPS", 2)
+    monkeypatch.setattr("mcm_core.training.watching.HELD_OUT_SAMPLES", 4)
+    (tmp_path / "photos").mkdir()
+    random = np.random.default_rng(0)
+    for index in range(2 * FEWEST):
+        height, width = (WIDE, TALL)[index % 2]
+        photo = random.integers(0, 255, (height, width, 3), np.uint8)
+        Image.fromarray(photo).save(tmp_path / f"photos/{index}.png")
+    (tmp_path / "classes.json").write_text(json.dumps([{"name": "tree", "color": "#2e6b3a"}]))
+    given = {
+        "base": base_folder,
+        "images": tmp_path / "photos",
+        "caption": "noise",
+        "segmenter": tiny.build_segformer(tmp_path / "segformer", ("sky", "tree"), "tree"),
+        "classes": tmp_path / "classes.json",
+        "out": tmp_path / "out",
+        "held-out": 2,
+        "steps": 2,
+        "live-steps": 2,
+        "batch-size": 2,
+        "preset": "nano",
+    }
+    asked = [text for name, value in given.items() for text in (f"--{name}", str(value))]
+    assert main(["make", *asked, "--aspect-buckets", "--cpu"]) == 0
+    assert f"160 x 96: {FEWEST}" in capfd.readouterr().out
+    assert json.loads((tmp_path / "out/report.json").read_text())["modulator"]["drawn"] == 1

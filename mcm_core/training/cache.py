@@ -86,7 +86,7 @@ class FilePairs:
 
 @dataclass(frozen=True)
 class BucketedPairs:
-    """Pairs of several sizes, each size a group. `places` says of each pair in which group it is, and where."""
+    """Pairs of several sizes, each size a group. `places` says of a pair in which group it is, and where."""
 
     groups: tuple[StoredPairs | FilePairs, ...]
     places: tuple[tuple[int, int], ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from mcm_core.drawing.sizes import MOST_OBLONG, buckets, nearest
 from mcm_core.training import modulator as command
 from mcm_core.training.batches import EXACT, Batches, Plan, batch_indices, plans_by_size, turn
 from mcm_core.training.buckets import FEWEST, sizes_of
-from mcm_core.training.job import prepare
+from mcm_core.training.job import make_modulator, prepare, summary
 from mcm_core.training.modulator import make_accelerator
 from mcm_core.training.options import Options, parse
 from mcm_core.training.rows import Layout, open_rows
@@ -41,6 +42,15 @@ WIDE, TALL = (96, 160), (160, 96)
 
 
 SD = buckets((512, 512), 8, 64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    """Of every picture that is shown, and every loss that is told."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcm_core.base.frozen.STEPS", 2)
+        patch.setattr("mcm_core.training.watching.HELD_OUT_SAMPLES", 4)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -211,11 +221,9 @@ def test_sheets_show_each_picture_in_its_shape(tmp_path: Path, base_folder: Path
         assert Image.open(tmp_path / "out" / name).size == (width, height)
 
 
-def test_the_sizes_are_said_before_the_training(
-    tmp_path: Path, base_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command.main(arguments(tmp_path, base_folder, "out", "--dry-run")) == 0
-    told = capsys.readouterr().out
+def test_the_sizes_are_said_before_the_training(tmp_path: Path, base_folder: Path) -> None:
+    job = prepare(*prepared(tmp_path, base_folder))
+    told = summary(job, make_modulator(job, None))
     assert f"160 x 96: {FEWEST}\n" in told
     assert f"96 x 160: {FEWEST}\n" in told
 
@@ -251,10 +259,8 @@ def test_dreams_are_of_the_base_s_shape(tmp_path: Path, capfd: pytest.CaptureFix
 
 
 def test_one_command_makes_all_of_photos_in_their_shapes(
-    tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, base_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mcm_core.base.frozen.STEPS", 2)
-    monkeypatch.setattr("mcm_core.training.watching.HELD_OUT_SAMPLES", 4)
     (tmp_path / "photos").mkdir()
     random = np.random.default_rng(0)
     for index in range(2 * FEWEST):

@@ -838,7 +838,7 @@ def test_on_sigterm_the_program_ends_after_the_running_picture(sd_folder: Path) 
     try:
         assert program.stdout is not None
         address = next(line.split()[-1].rstrip("/") for line in program.stdout if "http://" in line)
-        with streamed(address, posted(address, json.dumps({"data": values(steps=100)}))) as stream:
+        with streamed(address, posted(address, json.dumps({"data": values(steps=50)}))) as stream:
             lines = stream.iter_lines()
             assert next(lines) == "event: generating"
             program.send_signal(signal.SIGTERM)

@@ -60,6 +60,7 @@ class Viewer {
   /** The stage takes the shape of the pictures on it. */
   shape({ naturalWidth, naturalHeight }) {
     this.body.style.setProperty("--ratio", naturalWidth / naturalHeight);
+    this.body.classList.toggle("tall", naturalWidth < 0.8 * naturalHeight);
   }
 
   open(tab) {

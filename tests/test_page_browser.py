@@ -455,6 +455,19 @@ def test_drawing_picture_and_button_are_in_sight_together(on_phone: Page, url: s
     assert cut == 0
 
 
+@pytest.mark.parametrize("screen", ["phone", "on its side", "small", "tablet"])
+def test_what_stands_last_is_not_below_the_bar(on_phone: Page, url: str, screen: str) -> None:
+    page, (width, height) = on_phone, SCREENS[screen]
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(url)
+    Visitor(page, SIZE, SIZE)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    last, bar = (page.locator(name).bounding_box() for name in ("#settings > button", "#prompt-row"))
+    assert last is not None
+    assert bar is not None
+    assert last["y"] + last["height"] <= bar["y"]
+
+
 def test_generate_stays_in_reach_under_what_is_told_of_a_picture(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     paint_sky_and_water(visitor)

@@ -97,7 +97,7 @@ def test_a_picture_of_another_shape_fills_canvas_and_viewer_and_comes_back(
     assert again.generate() == first
     other = visit()
     (tmp_path / "first.png").write_bytes(first)
-    other.page.locator("#upload input[type=file]").first.set_input_files(tmp_path / "first.png")
+    other.page.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")
     wait_until(other.page, lambda: other.shown_size() == WIDE)
     wait_until(other.page, lambda: other.state() == "done")
     assert other.generate() == first

@@ -517,6 +517,7 @@ def test_a_sample_sheet_shows_pairs_beside_what_is_made_of_them(
     tmp_path: Path, sd_folder: Path, pairs_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mcm_core.base.frozen.STEPS", 2)
+    monkeypatch.setattr("mcm_core.training.watching.HELD_OUT_SAMPLES", 4)
     argv = arguments(sd_folder, pairs_folder, tmp_path, "--steps", "2", "--samples", "1", "--held-out", "1")
     assert command.main([*argv, "--sample-every", "2"]) == 0
     sheet = np.asarray(Image.open(tmp_path / "samples" / "step-00000002.png"))

@@ -277,7 +277,7 @@ def test_one_command_makes_all_of_photos_in_their_shapes(
         "out": tmp_path / "out",
         "held-out": 2,
         "steps": 2,
-        "live-steps": 2,
+        "live-steps": 0,
         "batch-size": 2,
         "preset": "nano",
     }

@@ -91,7 +91,7 @@ class Model:
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """What is offered: the base's own, and others that take as long, from wide to tall."""
+        """What is offered: the base's own, and others of no more pixels, from wide to tall."""
         own = self.size
         return own, *(size for size in self.base.sizes_like(own) if size != own)
 

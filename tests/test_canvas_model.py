@@ -75,7 +75,7 @@ RESIZED = """(model, [data, width, height, sizes, draws]) => {
     const seen = [];
     for (const [toWidth, toHeight] of sizes) {
         drawing.resize(toWidth, toHeight);
-        if (draws) {
+        if (draws && !seen.length) {
             drawing.open();
             drawing.edit("labels", (grid) => model.drawBox(grid, { x: 0, y: 0 }, { x: 1, y: 1 }, 5));
             drawing.close();

@@ -1,4 +1,4 @@
-"""Sizes of pictures that take as much of a model as its own, from tall to wide."""
+"""Sizes of other shapes than a model's own, of no more pixels."""
 
 from __future__ import annotations
 

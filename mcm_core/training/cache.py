@@ -113,7 +113,7 @@ Pairs = StoredPairs | FilePairs | BucketedPairs
 
 
 @dataclass(frozen=True)
-class Some(Sequence[Row]):
+class Selection(Sequence[Row]):
     """The rows at `indices` of others, which are read when they are asked for."""
 
     rows: Sequence[Row]

@@ -19,7 +19,7 @@ from mcm_core.training.buckets import layout_of, sizes_of
 from mcm_core.training.cache import (
     FilePairs,
     Pairs,
-    Some,
+    Selection,
     StoredPairs,
     bucketed,
     file_pairs,
@@ -208,7 +208,7 @@ def _pairs(
 
     def of_size(size: Size, indices: Sequence[int]) -> StoredPairs | FilePairs:
         height, width = size
-        return ready(Some(rows, indices), replace(layout, size=size), f"{name}-{height}x{width}")
+        return ready(Selection(rows, indices), replace(layout, size=size), f"{name}-{height}x{width}")
 
     with resting(base.unet, base.device):
         return bucketed(sizes, of_size) if sizes else ready(rows, layout, name)

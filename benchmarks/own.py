@@ -33,7 +33,7 @@ from mcm_core.landscapes.captions import STYLES, prompts
 from mcm_core.landscapes.easel import CLASSES
 from mcm_core.mini.damage import damaged
 from mcm_core.mini.segmenter_training import Renders, class_weights, mirrored, read_renders
-from mcm_core.models import shipped
+from mcm_core.models import MODULATOR, shipped
 from mcm_core.pairs.labelling import Merging
 from mcm_core.training import fit
 from mcm_core.training.precision import AUTO, autocast
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     classes = options.out / "classes.json"
     write_whole(classes, json.dumps(Merging.of(CLASSES).entries(), indent=1).encode())
     segformer = learn_segformer(options)
-    told = {"shipped": evaluated(options, "shipped", None, [MAP, SKETCHED, BOTH, *STYLED])}
+    told = {"shipped": evaluated(options, "shipped", shipped(MODULATOR), [MAP, SKETCHED, BOTH, *STYLED])}
     shared: list[object] = ["--base", options.base, "--classes", classes, "--segmenter", segformer]
     if "dreams" in options.parts:
         pairs = dreams(options, shared)
@@ -199,13 +199,12 @@ def learned(options: argparse.Namespace, pairs: Path, cases: Iterable[str]) -> d
 
 
 def evaluated(
-    options: argparse.Namespace, name: str, modulator: Path | None, cases: Iterable[str]
+    options: argparse.Namespace, name: str, modulator: Path | str, cases: Iterable[str]
 ) -> dict[str, Any]:
     """mIoU and stroke F1 by case; of all other styles together also how often the style is recognised."""
     folder = options.out / "evaluations" / name
-    named = ["--modulator", modulator] if modulator else []
-    size = ["--count", options.count, "--steps", 10, "--cases", *cases]
-    run("evaluate", "--base", options.base, *named, *size, "--out", folder)
+    models = ["--base", options.base, "--modulator", modulator]
+    run("evaluate", *models, "--count", options.count, "--steps", 10, "--cases", *cases, "--out", folder)
     table = json.loads((folder / "table.json").read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in table["rows"] if row["group"] in ("control", "styles")}
     told: dict[str, Any] = {case: rows[case]["miou"] for case in (MAP, SKETCHED, BOTH) if case in rows}

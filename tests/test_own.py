@@ -1,4 +1,4 @@
-"""`python -m benchmarks.own`: what it does with pairs that others made. The commands between have their own tests."""
+"""`python -m benchmarks.own`: what it does itself with pairs; the commands between have their own tests."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def require_ray() -> None:
     try:
         from ray import serve  # noqa: F401
     except ImportError as error:
-        raise InputError('--workers and --ray need Ray: pip install "mcm[ray]", or "ray[serve]".') from error
+        raise InputError('--workers and --ray need Ray: pip install "ray[serve]>=2.60,<3".') from error
 
 
 # -- a run -------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def page() -> str:
 
 
 COMMANDS = {
-    "app": (f"{page()}.app", "open the page in a browser"),
+    "app": (f"{page()}.app", "serve the page, and say at which address"),
     "generate": ("mcm_core.generate", "make a picture from a drawing and a prompt"),
     "render": ("mcm_core.landscapes.render", "draw training scenes of the embedded world"),
     "prepare": ("mcm_core.pairs.prepare", "make training pairs of photos"),

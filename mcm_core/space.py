@@ -87,6 +87,9 @@ def _copy_model(source: Path, target: Path) -> None:
 
 
 def _requirements() -> str:
-    """What this package needs, without its extras."""
-    needed = [line for line in requires("mcm") or [] if "extra ==" not in line]
+    """What this package needs, without its extras: as a checkout says it, else as it was installed."""
+    if page() == "demo":
+        needed = (Path(__file__).parents[1] / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    else:
+        needed = [line for line in requires("mcm") or [] if "extra ==" not in line]
     return "\n".join(line for line in needed if not line.startswith("gradio")) + "\n"

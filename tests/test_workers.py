@@ -78,7 +78,7 @@ def test_without_ray_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["app", "--workers", "2"]) == 2
     assert capsys.readouterr().err.strip().splitlines() == [
-        'mcm: --workers and --ray need Ray: pip install "mcm[ray]", or "ray[serve]".'
+        'mcm: --workers and --ray need Ray: pip install "ray[serve]>=2.60,<3".'
     ]
 
 

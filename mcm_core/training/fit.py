@@ -261,11 +261,14 @@ def spent(out: Path) -> tuple[int, float]:
 
 
 def progress_line(training: Training[Any], steps_per_second: float) -> str:
-    progress, total = training.progress, training.schedule.steps
-    left = timedelta(seconds=round((total - progress.step) / max(steps_per_second, 1e-9)))
+    progress, schedule = training.progress, training.schedule
+    seconds = (schedule.steps - progress.step) / max(steps_per_second, 1e-9)
+    if schedule.seconds is not None:
+        seconds = min(seconds, max(0.0, schedule.seconds - progress.seconds))
+    left = timedelta(seconds=round(seconds))
     averages = "  ".join(f"{name} {value:.5f}" for name, value in progress.losses.items())
     skipped = f"  skipped {progress.skipped}" if progress.skipped else ""
-    return f"step {progress.step}/{total}  {averages}  {steps_per_second:.2f} steps/s  {left} left{skipped}"
+    return f"step {progress.step}/{schedule.steps}  {averages}  {steps_per_second:.2f} steps/s  {left} left{skipped}"
 
 
 def _blend(training: Training[Any]) -> None:

@@ -120,7 +120,7 @@ class Options:
     def column_names(self) -> dict[str, str]:
         """Column by name, from NAME=COLUMN."""
         if not all(re.fullmatch(r"[^=]+=[^=]+", pair) for pair in self.columns):
-            raise InputError(f"--columns wants NAME=COLUMN, not {' '.join(self.columns)}.")
+            raise InputError(f"--columns must be NAME=COLUMN, not {' '.join(self.columns)}.")
         return dict(pair.split("=") for pair in self.columns)
 
     @property
@@ -133,7 +133,7 @@ class Options:
         """(steps, None) or (None, seconds) between two checkpoints."""
         match = re.fullmatch(r"([1-9]\d*)([sm]?)", self.checkpoint_every)
         if match is None:
-            raise InputError(f"--checkpoint-every wants steps, 90s or 5m, not {self.checkpoint_every!r}.")
+            raise InputError(f"--checkpoint-every must be steps, 90s or 5m, not {self.checkpoint_every!r}.")
         number, unit = int(match[1]), match[2]
         return (number, None) if not unit else (None, number * (60.0 if unit == "m" else 1.0))
 
@@ -296,9 +296,9 @@ def add_running(command: argparse.ArgumentParser) -> None:
 
 
 def _modality(text: str) -> Modality:
-    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]*)(?::([13]))?", text)
+    match = re.fullmatch(r"([a-z][a-z0-9_]{0,31})(?::([13]))?", text)
     if match is None or (match[1] == LABELS and match[2]):
-        raise InputError(f"--modalities wants NAME, NAME:1 or NAME:3, not {text!r}.")
+        raise InputError(f"--modalities must be NAME, NAME:1 or NAME:3, names in lower case, not {text!r}.")
     return Modality(match[1], "labels" if match[1] == LABELS else "image", int(match[2] or 1))
 
 

@@ -90,7 +90,7 @@ def open_rows(source: str, layout: Layout, split: str = "train") -> Sequence[Row
     """
     folder = Path(source)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; --data wants a folder with {METADATA}, or a dataset's name.")
+        raise InputError(f"{folder} is a file; --data must be a folder with {METADATA}, or a dataset's name.")
     return _local_rows(folder, layout) if _is_local(folder) else HubRows(source, layout, split)
 
 
@@ -103,7 +103,7 @@ def open_classes(source: str, classes_file: str | None = None) -> tuple[LabelCla
     path = Path(classes_file) if classes_file else Path(source) / CLASSES
     if not path.is_file():
         if classes_file:
-            raise InputError(f"{path} is not there; --classes wants a JSON file of names and colours.")
+            raise InputError(f"{path} is not there; --classes must be a JSON file of names and colours.")
         return ()
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
@@ -151,8 +151,13 @@ class HubRows(Sequence[Row]):
     """Rows of a `datasets` dataset, fetched one at a time, pictures not decoded."""
 
     def __init__(self, source: str, layout: Layout, split: str) -> None:
-        import datasets
-
+        try:
+            import datasets
+        except ImportError as error:
+            raise InputError(
+                f"{source} is no folder with {METADATA} or {TABLE}. To read it from the hub, or from files of "
+                'another kind: pip install "datasets>=4,<6".'
+            ) from error
         try:
             table = datasets.load_dataset(source, split=split)
         except Exception as error:  # each loader raises its own kind
@@ -245,8 +250,8 @@ def check_captions(captioned: int, source: str, layout: Layout) -> None:
         else ""
     )
     raise InputError(
-        f"No pair has a caption in the column {column!r}, but the base takes text.{hint} To train "
-        "without any, say --text-dropout 1."
+        f"No pair has a caption in the column {column!r}, but the base takes text.{hint} `mcm prepare` writes "
+        "them with --captioner or --caption. To train without any, say --text-dropout 1."
     )
 
 

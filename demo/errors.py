@@ -15,7 +15,7 @@ from mcm_core.engine import EngineError
 
 NO_FILE = "A file must be uploaded first, as handle_file of gradio_client does; null stands for none."
 """Gradio's own data models are of files alone."""
-BROKEN = "Something broke; the program's log says what. Try again."
+BROKEN = "Something went wrong; the server's log has the details. Try again."
 
 log = logging.getLogger(__name__)
 

@@ -256,7 +256,7 @@ def setting_fields(models: Models) -> dict[str, Any]:
         kinds = [kind for offered in models.by_name.values() for kind in offered.modalities]
         strengths = {name: _strength_field(name, model) for name in dict.fromkeys(k.name for k in kinds)}
         start = Slider(0, 1, 0, step=0.05, label="Drawing acts from", elem_id="start")
-        end = Slider(0, 1, 1, step=0.05, label="until (earlier keeps more of a style)", elem_id="end")
+        end = Slider(0, 1, 1, step=0.05, label="until (lower keeps more of the style)", elem_id="end")
     hint = "What should not be there?"
     taken = model.takes_negative_prompt
     negative = Text(label="Negative prompt", placeholder=hint, interactive=taken, lines=1)

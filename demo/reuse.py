@@ -61,7 +61,7 @@ def _as_drawing(picture: np.ndarray, kind: Any, model: Model) -> Conditions:
     if kind == SKETCH:
         read = Conditions({SKETCH: edges(Image.fromarray(picture))})
     elif model.segment is None:
-        raise InputError("No segmentation model is at hand for this base: take the picture as a sketch.")
+        raise InputError("There is no segmentation model for this base: take the picture as a sketch.")
     else:
         read = Conditions({LABELS: model.segment(picture[None])[0]})
     if not read.maps:

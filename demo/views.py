@@ -191,7 +191,7 @@ def followed(model: Model, request: Resolved, images: np.ndarray) -> View:
             "not_followed": "No classes were painted: there is nothing to compare with.",
         }
     if model.segment is None:
-        reason = "No segmentation model is at hand for this base, so that its pictures cannot be read again."
+        reason = "This base has no segmentation model, so its pictures cannot be compared with the map."
         return {"followed": None, "not_followed": reason}
     size = (images.shape[1], images.shape[2])
     painted = resize_map(LABELS, request.conditions.maps[LABELS], size)

@@ -15,7 +15,7 @@ from mcm_core.request import Resolved
 from .pictures import drawing_picture, thumbnail
 from .views import View, single
 
-FORGOTTEN = "The server has forgotten this picture, as many others came since: Generate paints it again."
+FORGOTTEN = "The server has forgotten this picture: many others came since. Press Generate to paint it again."
 KEPT = 16
 """Pictures in the gallery; each holds about 200 kB of the server's memory."""
 

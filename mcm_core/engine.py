@@ -332,7 +332,7 @@ def _explained(error: Exception) -> EngineError:
         return Failed(str(error))
     log.error("A request failed", exc_info=error)
     return Failed(
-        "Something broke; the program's log says what. If it happens again, change scheduler, size or model."
+        "Something went wrong; the log has the details. If it happens again, change scheduler, size or model."
     )
 
 

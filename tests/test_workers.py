@@ -200,7 +200,7 @@ class TestEndingARun:
 
 
 def test_an_error_comes_in_words_and_the_next_run_works(models: Models, here: Model) -> None:
-    with pytest.raises(Failed, match="Something broke"):
+    with pytest.raises(Failed, match="Something went wrong"):
         list(models.generate(Job("unknown", job(here, 1).request)))
     assert pictures(models, [job(here, 1)])
 

@@ -11,7 +11,7 @@ const GALLERY = "gallery"; // entries, newest first
 const DRAWING = "canvas:drawing"; // the canvas's own
 const READ = "mcm-link"; // the address whose wishes have been fulfilled in this tab
 const STALE = { drawing: "Of an earlier drawing", words: "Of earlier words" };
-const COPIED = "Copied; it is in the address bar, too";
+const COPIED = "Link copied; it is in the address bar, too";
 const TOO_LARGE = "Copied without the drawing, which is too large for a link: send the picture instead";
 
 class Memory {

@@ -5,8 +5,8 @@ import { picture } from "./result.js";
 
 const OVER = { strength: "Strength", seed: "Seed", end: "Until" };
 const TOLD = {
-  strength: "The same picture as the drawing counts for nothing, for more and for all.",
-  seed: "The same drawing in four kinds of noise.",
+  strength: "The same picture as the drawing's strength rises from nothing to full.",
+  seed: "The same drawing with four seeds.",
   end: "The drawing acts until a fifth of the steps, two fifths, to the end. Early ends leave more to the prompt.",
 };
 

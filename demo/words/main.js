@@ -44,7 +44,7 @@ class Words {
 
   show() {
     const { unknown = [], vocabulary = null } = this.props.value || {};
-    this.told.replaceChildren(...marked("Not read:", unknown));
+    this.told.replaceChildren(...marked("Not understood:", unknown));
     this.told.title = this.told.textContent;
     this.known.hidden = !vocabulary;
     const groups = JSON.stringify(vocabulary);

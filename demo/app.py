@@ -126,7 +126,8 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--modulator", nargs="*", help="modulators, or a folder of them; each goes with what it fits"
     )
     parser.add_argument(
-        "--segmenter", help="folder of a judge (`mcm train-segmenter`) that reads pictures again, for the first model"
+        "--segmenter",
+        help="folder of a judge (`mcm train-segmenter`) that reads pictures again, for the first model",
     )
     parser.add_argument(
         "--preview-decoder",

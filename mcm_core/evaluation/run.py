@@ -107,7 +107,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--count", type=int, help=f"held-out scenes (default: {COUNT}; {QUICK_COUNT} with --quick)"
     )
-    one.add_argument("--steps", type=int, help="see generate (default: the base's own, or the most of a modulator of few steps)")
+    one.add_argument(
+        "--steps", type=int, help="see generate (default: the base's own, or the live modulator's most)"
+    )
     one.add_argument("--scheduler", help="see generate (default: the base's own)")
     one.add_argument("--guidance-scale", type=float, help=f"default: {GUIDANCE:g}, or the modulator's own")
     one.add_argument("--cases", nargs="+", metavar="NAME", help="groups or names of cases (default: all)")
@@ -209,7 +211,7 @@ def _live(options: argparse.Namespace, pipeline: MCMPipeline, folder: Path) -> S
         return None
     modulator = Modulator.from_pretrained(source)
     if modulator.live is None:
-        raise InputError(f"{source} is no modulator of few steps, as --live must be: make one with `mcm distil`.")
+        raise InputError(f"--live must be a modulator of few steps, made with `mcm distil`: {source} is not.")
     _check_classes("modulator of few steps", modulator.classes)
     return Studio(MCMPipeline(pipeline.base, modulator), folder)
 

@@ -268,7 +268,8 @@ def progress_line(training: Training[Any], steps_per_second: float) -> str:
     left = timedelta(seconds=round(seconds))
     averages = "  ".join(f"{name} {value:.5f}" for name, value in progress.losses.items())
     skipped = f"  skipped {progress.skipped}" if progress.skipped else ""
-    return f"step {progress.step}/{schedule.steps}  {averages}  {steps_per_second:.2f} steps/s  {left} left{skipped}"
+    steps = f"step {progress.step}/{schedule.steps}"
+    return f"{steps}  {averages}  {steps_per_second:.2f} steps/s  {left} left{skipped}"
 
 
 def _blend(training: Training[Any]) -> None:

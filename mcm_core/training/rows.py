@@ -155,7 +155,7 @@ class HubRows(Sequence[Row]):
             import datasets
         except ImportError as error:
             raise InputError(
-                f"{source} is no folder with {METADATA} or {TABLE}. To read it from the hub, or from files of "
+                f"{source} is no folder with {METADATA} or {TABLE}. To read it from the hub, or files of "
                 'another kind: pip install "datasets>=4,<6".'
             ) from error
         try:
@@ -250,8 +250,8 @@ def check_captions(captioned: int, source: str, layout: Layout) -> None:
         else ""
     )
     raise InputError(
-        f"No pair has a caption in the column {column!r}, but the base takes text.{hint} `mcm prepare` writes "
-        "them with --captioner or --caption. To train without any, say --text-dropout 1."
+        f"No pair has a caption in the column {column!r}, but the base takes text.{hint} `mcm prepare` "
+        "writes them with --captioner or --caption. To train without any, say --text-dropout 1."
     )
 
 

@@ -172,7 +172,8 @@ def test_it_learns_and_the_base_and_the_teacher_stay_as_they_were(argv: list[str
     options = command.parse([*argv, "--steps", "60", "--lr", "3e-3"])
     job = begin(options)
     teacher = command.open_teacher(str(job.options.init))
-    training = start(job, command.make_student(job, str(options.init), options.live), target_ema=0.95)
+    student = command.make_student(job, str(options.init), options.live(job.base))
+    training = start(job, student, target_ema=0.95)
     frozen, objective = make_frozen(job), command.distillation(training, teacher)
     with Stop() as stop:
         fit_job(job, training, frozen, objective, stop)
@@ -197,13 +198,18 @@ def test_the_command_says_how_the_result_is_sampled(argv: list[str], tmp_path: P
     assert result["loss"] > 0
 
 
+def test_its_teacher_is_guided_as_the_base_is(argv: list[str], base: Base) -> None:
+    assert command.parse(argv).live(base).guidance_scale == base.default_guidance_scale == 7.5
+
+
 def test_a_base_without_text_is_distilled_without_guidance(
     tmp_path: Path, data: Path, ldm_folder: Path
 ) -> None:
     tiny.build_modulator(Base.from_pretrained(ldm_folder)).save_pretrained(tmp_path / "teacher")
     argv = ["--base", str(ldm_folder), "--data", str(data), "--modulator", str(tmp_path / "teacher")]
     argv += ["--out", str(tmp_path / "out"), *QUICK, "--steps", "1"]
-    assert command.main([*argv, "--guidance-scale", "1"]) == 0
+    assert command.main(argv) == 0
+    assert Modulator.from_pretrained(tmp_path / "out").config.live["guidance_scale"] == 1
     assert command.main([*argv, "--guidance-scale", "3"]) == 2
 
 
@@ -265,7 +271,7 @@ def test_a_student_of_its_own_goes_on_from_where_it_was(argv: list[str], tmp_pat
     small.save_pretrained(tmp_path / "small")
     assert command.main([*argv, "--student", str(tmp_path / "small"), "--steps", "1"]) == 0
     made = Modulator.from_pretrained(tmp_path / "out")
-    assert made.live == Live((1, 2, 4), GUIDANCE, 32)
+    assert made.live == Live((1, 2, 4), base.default_guidance_scale, 32)
     change = flat(made) - flat(small)
     assert 0 < change.norm() < 0.1 * flat(small).norm()
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 
+from mcm_core.base import Base
 from mcm_core.drawing.conditions import InputError
 from mcm_core.live import Live
 from mcm_core.modulator import Modulator
@@ -38,7 +39,7 @@ class DistilOptions(Options):
 
     init: str | None = None
     student: str | None = None
-    guidance_scale: float = 3.0
+    guidance_scale: float | None = None
     live_steps: tuple[int, ...] = (1, 2, 4)
     grid: int = 32
     target_ema: float = 0.95
@@ -57,9 +58,10 @@ class DistilOptions(Options):
         *(name for name in FREE_ON_RESUME if name != "init"),
     )
 
-    @property
-    def live(self) -> Live:
-        return Live(self.live_steps, self.guidance_scale, self.grid)
+    def live(self, base: Base) -> Live:
+        """How the result is sampled. Its teacher is guided as the base is, unless an option differs."""
+        scale = base.default_guidance_scale if self.guidance_scale is None else self.guidance_scale
+        return Live(self.live_steps, scale, self.grid)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -76,7 +78,7 @@ def distil(options: DistilOptions) -> int:
         )
     job = begin(options)
     teacher.to(job.accelerator.device, memory_format=torch.channels_last)
-    student = make_student(job, options.student or str(options.init), options.live)
+    student = make_student(job, options.student or str(options.init), options.live(job.base))
     job.say(summary(job, student))
     if options.dry_run:
         return 0
@@ -131,7 +133,8 @@ def parse(argv: Sequence[str]) -> DistilOptions:
     options = DistilOptions(**values_of(parser(), argv))
     check(options)
     require(0 <= options.target_ema < 1, "target_ema", "from 0 to below 1")
-    require(0 <= options.guidance_scale < float("inf"), "guidance_scale", "at least 0")
+    scale = options.guidance_scale
+    require(scale is None or 0 <= scale < float("inf"), "guidance_scale", "at least 0")
     require(options.grid >= 1, "grid", "at least 1")
     require(all(1 <= s <= options.grid for s in options.live_steps), "live_steps", "from 1 to --grid")
     return options
@@ -155,7 +158,11 @@ def parser() -> argparse.ArgumentParser:
         "--student", help="start from this modulator instead: a distilled one, or one of another size"
     )
     group = command.add_argument_group("objective")
-    group.add_argument("--guidance-scale", type=float, help="of the teacher; the result is not guided")
+    group.add_argument(
+        "--guidance-scale",
+        type=float,
+        help="of the teacher, None for the base's own; folded in, so that the result is not guided",
+    )
     group.add_argument(
         "--live-steps", nargs="+", type=int, metavar="N", help="numbers of steps that the result offers"
     )

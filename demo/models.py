@@ -190,15 +190,16 @@ def open_models(
     live_modulator: str | None = None,
     **options: Any,
 ) -> list[Model]:
-    """All pairs of `mcm_core.models.open_all`; `segmenter` and `live_modulator` are for the first of them.
+    """All pairs of `mcm_core.models.open_all`; `segmenter` and `live_modulator` are for the first of them. On
+    ZeroGPU there are no drafts.
 
     Raises:
         InputError: from `open_all`; the modulator for drafts does not fit, or reads other drawings.
     """
     first, *others = (_model(pipeline) for pipeline in open_all(bases, modulators, **options))
-    is_shipped, lends = not bases and modulators is None, _on_zero_gpu()  # a GPU would be lent for each draft
-    drafts = live_modulator or (shipped_live() if is_shipped and not lends else None)
-    if drafts:
+    is_shipped = not bases and modulators is None
+    drafts = live_modulator or (shipped_live() if is_shipped else None)
+    if drafts and not _on_zero_gpu():  # where a GPU would be lent for each of them
         first = replace(first, drafts=_drafts(first, drafts))
     if segmenter or not bases:
         from mcm_core.evaluation.segmenter import load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -14,21 +15,30 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def choose_device(name: torch.device | str | None) -> torch.device:
-    """A device by its name; None for CUDA or else mps where there is one, otherwise the CPU.
+    """A device by its name; None for the quickest that is here, see `_quickest`.
 
     Raises:
         InputError: there is no such device on this machine.
     """
     import torch
 
-    if not name:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        device = torch.device(name)
+        device = torch.device(name or _quickest())
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"There is no device {str(name)!r:.40} here. Leave it out, or take cpu.") from error
     return device
+
+
+def _quickest() -> str:
+    """CUDA, or else mps where there is one, otherwise the CPU. Of several GPUs each process that `torchrun`
+    started gets one of its own."""
+    import torch
+
+    if torch.cuda.is_available():
+        number = os.environ.get("LOCAL_RANK")
+        return "cuda" if number is None else f"cuda:{int(number) % torch.cuda.device_count()}"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def is_here(name: str) -> bool:

@@ -42,6 +42,14 @@ def check(name: str, prompt: str) -> None:
         )
 
 
+def as_prompt(caption: str) -> str:
+    """The caption without the brackets that close behind numbers which are no weights, so that `check` takes
+    it; the rest says what it said."""
+    while wrong := _read(caption)[1]:
+        caption = re.sub(rf"(:\s*{re.escape(wrong[0])}\s*)\)", r"\1", caption)
+    return caption
+
+
 def _read(prompt: str) -> tuple[list[Part], list[str]]:
     """Parts in their order, some of them empty, and the numbers that are no weights."""
     read: list[Part] = []

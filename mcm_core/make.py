@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from mcm_core.drawing.conditions import LABELS, InputError
+from mcm_core.files import write_whole
+from mcm_core.sums import digest
 
+TEACHER = "teacher.sha256"
+"""In the folder of the modulator of few steps: of which modulator it is made."""
 SHOWN = 8
 """Pairs of the sheet that shows what the modulator makes of drawings."""
 
@@ -23,6 +28,7 @@ SHOWN = 8
 def main(argv: Sequence[str]) -> int:
     """Run all stages; -> 0, or the exit code of the stage that ended early."""
     options = _parser().parse_args(argv)
+    check(options)
     stages: dict[str, Callable[[argparse.Namespace], int]] = {
         "pairs": make_pairs,
         "modulator": make_modulator,
@@ -39,6 +45,28 @@ def main(argv: Sequence[str]) -> int:
     models = [text for name, folder in _models(options).items() for text in (f"--{name}", str(folder))]
     print(f"Done. Try it: mcm app --base {options.base} {' '.join(models)}")
     return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """What would end it in a later stage.
+
+    Raises:
+        InputError: a base that no Space can fetch, photos of which nothing is said.
+    """
+    if options.space:
+        from mcm_core.space import require_hub_id
+
+        require_hub_id(options.space_base or options.base)
+    if options.images and options.caption is None and not options.captioner:
+        from mcm_core.pairs.captioning import beside
+        from mcm_core.pairs.prepare import find_photos
+
+        silent = [photo for photo in find_photos(options.images) if not beside(photo)]
+        if silent:
+            raise InputError(
+                f"{len(silent)} of the photos have no caption, as {silent[0].stem}.txt would be: say "
+                "--captioner MODEL, or --caption TEXT, which may be empty for a base that takes no text."
+            )
 
 
 def make_pairs(options: argparse.Namespace) -> int:
@@ -66,12 +94,26 @@ def make_modulator(options: argparse.Namespace) -> int:
 
 
 def make_live(options: argparse.Namespace) -> int:
-    if not options.live_steps or _is_whole(options.out / "live", options.live_steps):
+    if not options.live_steps:
+        return 0
+    teacher, live = options.out / "modulator", options.out / "live"
+    _forget_another_teacher(live, str(digest(teacher)))
+    if _is_whole(live, options.live_steps):
         return 0
     from mcm_core.training import distil
 
-    teacher = ["--modulator", str(options.out / "modulator")]
-    return distil.main([*_training(options, "live", options.live_steps), *teacher])
+    given = ["--modulator", str(teacher)]
+    return distil.main([*_training(options, "live", options.live_steps), *given])
+
+
+def _forget_another_teacher(live: Path, teacher: str) -> None:
+    """Begins anew where the modulator has been trained on since."""
+    kept = live / TEACHER
+    if kept.is_file() and kept.read_text(encoding="utf-8") != teacher:
+        print("The modulator is another one by now: the one of few steps is made anew.")
+        shutil.rmtree(live)
+    live.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, teacher.encode())
 
 
 def report(options: argparse.Namespace) -> int:

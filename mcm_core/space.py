@@ -53,10 +53,7 @@ def write(folder: Path, base: str, models: Mapping[str, Path], hardware: str = "
     Raises:
         InputError: the base is a folder, which no Space can fetch.
     """
-    if Path(base).exists() or base.count("/") != 1:
-        raise InputError(
-            f"A Space fetches its base from the hub, where {base} is not: upload it, and say --space-base."
-        )
+    require_hub_id(base)
     folder.mkdir(parents=True, exist_ok=True)
     _copy_code(folder)
     arguments = ["app", "--base", base]
@@ -68,6 +65,14 @@ def write(folder: Path, base: str, models: Mapping[str, Path], hardware: str = "
     write_whole(folder / "README.md", card.encode())
     write_whole(folder / "app.py", APP.format(arguments=arguments).encode())
     write_whole(folder / "requirements.txt", _requirements().encode())
+
+
+def require_hub_id(base: str) -> None:
+    """Raises InputError: the base is a folder, which no Space can fetch."""
+    if Path(base).exists() or base.count("/") != 1:
+        raise InputError(
+            f"A Space fetches its base from the hub, where {base} is not: upload it, and say --space-base."
+        )
 
 
 def _copy_code(folder: Path) -> None:

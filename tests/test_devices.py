@@ -10,6 +10,7 @@ import torch
 
 from mcm_core import InputError, devices
 from mcm_core.devices import choose_device, choose_dtype, is_here
+from mcm_core.training.precision import AUTO, choose_precision
 
 CPU = torch.device("cpu")
 
@@ -29,6 +30,27 @@ def test_the_quickest_device_that_is_here_is_the_default(monkeypatch: pytest.Mon
         monkeypatch.setattr(there, "is_available", lambda: True)
         monkeypatch.setattr(torch, "empty", lambda *_, device: device)
         assert choose_device(None).type == ("cuda" if there is torch.cuda else "mps")
+
+
+def test_each_process_under_torchrun_gets_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda *_, device: device)
+    numbers = []
+    for rank in range(4):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        numbers.append(choose_device(None).index)
+    assert numbers == [0, 1, 0, 1]
+    assert choose_device("cpu") == CPU
+
+
+def test_training_is_in_bf16_only_where_the_card_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turing and Volta, of compute capability 7, emulate it."""
+    card = torch.device("cuda")
+    for capability, expected in (((7, 0), "fp16"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, told=capability: told)
+        assert choose_precision(AUTO, card) == expected
+        assert choose_precision("fp32", card) == "fp32"
 
 
 def test_precision_follows_device_and_processor(monkeypatch: pytest.MonkeyPatch) -> None:

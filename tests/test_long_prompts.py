@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mcm_core import Base, InputError, MCMPipeline, Request
 from mcm_core.base import Embeddings
-from mcm_core.emphasis import Part, parts
+from mcm_core.emphasis import Part, as_prompt, check, parts
 from mcm_core.training.frozen import Frozen
 
 WORDS = "a lake with one boat, "
@@ -67,6 +67,17 @@ class TestReading:
         letters = [letter for letter in prompt if letter in "ab"]
         assert [letter for part in read for letter in part.text if letter in "ab"] == letters
         assert all(0 <= part.weight <= 2 for part in read)
+
+    @given(st.text("ab (:).129-", max_size=30))
+    def test_any_caption_can_be_asked_for(self, caption: str) -> None:
+        prompt = as_prompt(caption)
+        check("prompt", prompt)
+        assert [letter for letter in prompt if letter in "ab"] == [
+            letter for letter in caption if letter in "ab"
+        ]
+
+    def test_of_a_caption_only_what_is_no_weight_changes(self) -> None:
+        assert as_prompt("a (red:1.5) boat (16:9)") == "a (red:1.5) boat (16:9"
 
     @pytest.mark.parametrize("prompt", ["a (boat:2.5)", "((boat:1.5):1.5)", "(boat:-1)"])
     def test_a_number_that_is_no_weight_is_refused_where_someone_typed_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from mcm_core import Base, InputError, MCMPipeline, Modulator
 from mcm_core.__main__ import main
@@ -79,6 +82,52 @@ def test_repeating_it_does_nothing_twice(made: Path, capfd: pytest.CaptureFixtur
     assert main(command(made)) == 0
     assert weights.stat().st_mtime_ns == before
     assert "step 1/" not in capfd.readouterr().out
+
+
+def test_a_modulator_that_was_trained_on_gets_a_new_one_of_few_steps(
+    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made / "out", out)
+    assert main(command(made, "--out", str(out), "--steps", "3")) == 0
+    told = capfd.readouterr().out
+    assert "Going on from step 2." in told
+    assert "the one of few steps is made anew" in told
+    live = Modulator.from_pretrained(out / "live").state_dict()
+    before = Modulator.from_pretrained(made / "out/live").state_dict()
+    assert not all(torch.equal(value, before[name]) for name, value in live.items())
+
+
+@pytest.mark.parametrize("given", [[], ["--caption", ""], ["--captioner", "a/captioner"]])
+def test_photos_of_which_nothing_is_said_are_refused_before_any_work(
+    given: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "two.png")
+    (tmp_path / "two.txt").write_text("a picture")
+    asked = [
+        "make",
+        "--base",
+        "b",
+        "--classes",
+        "landscape",
+        "--segmenter",
+        "s",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main([*asked, "--images", str(tmp_path), *given]) == 2
+    assert ("1 of the photos have no caption, as one.txt" in capfd.readouterr().err) is (not given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_space_without_a_base_on_the_hub_is_refused_before_any_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["make", "--base", str(tmp_path), "--classes", "landscape", "--segmenter", "s"]
+    assert main([*asked, "--out", str(tmp_path / "out"), "--space", str(tmp_path / "space")]) == 2
+    assert "say --space-base" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_space_is_complete(made: Path) -> None:

@@ -256,6 +256,23 @@ def test_on_zero_gpu_only_what_can_be_pickled_crosses_the_border(
         next(events)
 
 
+def test_on_zero_gpu_nothing_is_drafted_while_the_brush_moves(
+    sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU would be lent for each draft, and its visitors' time be used up in seconds."""
+    base = Base.from_pretrained(sd_folder)
+    live = {"steps": [1, 2], "guidance_scale": 3.0, "grid": 32}
+    tiny.build_modulator(base).save_pretrained(tmp_path / "slow")
+    tiny.build_modulator(base, live=live).save_pretrained(tmp_path / "live")
+    for lends in (False, True):
+        if lends:
+            monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+        (opened,) = open_models(
+            [str(sd_folder)], [str(tmp_path / "slow")], live_modulator=str(tmp_path / "live")
+        )
+        assert (opened.drafts is None) is lends
+
+
 def test_a_file_of_a_kind_that_the_model_does_not_take_is_refused_before_it_is_opened(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

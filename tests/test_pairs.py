@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import EomtConfig, SegformerForSemanticSegmentation
 
 from mcm_core.__main__ import main
 from mcm_core.base import Base
@@ -118,6 +120,26 @@ class TestLabelling:
         torch.testing.assert_close(found.sum(1), torch.ones(1, 1, 2))
         assert found.argmax(1).tolist() == [[[0, 2]]]
         assert found.max() > 0.99
+
+    def test_a_model_in_half_precision_is_read_in_it(
+        self, segformer: Path, classes: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(segformer, tmp_path / "half")
+        SegformerForSemanticSegmentation.from_pretrained(segformer).half().save_pretrained(tmp_path / "half")
+        label = open_labeller(str(tmp_path / "half"), read_merging(str(classes)), CPU)
+        assert (label(np.zeros((1, 64, 64, 3), np.uint8)).labels == 2).all()
+
+    def test_a_model_that_is_told_its_task_in_words_is_read(self, tmp_path: Path, classes: Path) -> None:
+        tiny.build_oneformer(tmp_path, NAMES)
+        label = open_labeller(str(tmp_path), read_merging(str(classes)), CPU)
+        read = label(np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), np.uint8))
+        assert read.labels.shape == (2, 64, 64)
+        assert np.isfinite(read.sureness).all()
+
+    def test_a_kind_of_model_that_is_not_read_is_refused(self, tmp_path: Path, classes: Path) -> None:
+        EomtConfig().save_pretrained(tmp_path)
+        with pytest.raises(InputError, match="a eomt is not read here"):
+            open_labeller(str(tmp_path), read_merging(str(classes)), CPU)
 
     def test_a_judge_of_this_package_serves_too(self, tmp_path: Path, classes: Path) -> None:
         from mcm_core.evaluation.segmenter import Network
@@ -274,6 +296,19 @@ class TestPrepare:
         assert main(self.options(tmp_path)) == 0
         assert main(self.options(tmp_path, "--sketch", "edges")) == 2
         assert "another --out" in capfd.readouterr().err
+
+    def test_maps_of_other_classes_need_another_folder(
+        self, tmp_path: Path, segformer: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        photo(tmp_path / "photos", "a.png")
+        (tmp_path / "own.json").write_text(json.dumps(CLASSES))
+        asked = self.options(tmp_path, "--segmenter", str(segformer), "--classes", str(tmp_path / "own.json"))
+        assert main(asked) == 0
+        before = (tmp_path / "out/classes.json").read_bytes()
+        (tmp_path / "own.json").write_text(json.dumps(CLASSES[::-1]))
+        assert main(asked) == 2
+        assert "in another order" in capfd.readouterr().err
+        assert (tmp_path / "out/classes.json").read_bytes() == before
 
     def test_two_processes_share_the_photos(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for index in range(3):

@@ -21,9 +21,10 @@ from mcm_core.training import modulator as command
 from mcm_core.training.batches import EXACT, Batches, Plan
 from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint
 from mcm_core.training.conditioned import Conditioned, losses
-from mcm_core.training.fit import Progress, Schedule, Training
+from mcm_core.training.fit import Progress, Schedule, Training, take_step
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import prepare
+from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import parse
 from mcm_core.training.stopping import Stop
 from tests import tiny
@@ -235,7 +236,7 @@ WHOLE = (*PLAIN, "--steps", "3", "--cpu", "--lr", "1e-4", "--warmup", "0", "--ba
 def two_processes(tmp_path_factory: pytest.TempPathFactory, sd_folder: Path, pairs_folder: Path) -> Path:
     """The folder of three trainings under torchrun, `through`, `stopped` and `whole`, and `said`."""
     folder = tmp_path_factory.mktemp("two-processes")
-    trainings = {"through": THROUGH, "stopped": THROUGH, "whole": (*WHOLE, "2")}
+    trainings = {"through": THROUGH, "stopped": THROUGH, "whole": (*WHOLE, "1", "--accumulate", "2")}
     (folder / "start.py").write_text(TOGETHER)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     argv = [
@@ -266,7 +267,8 @@ def test_two_processes_train_and_go_on_bit_for_bit(
 def test_two_processes_learn_what_one_does_with_their_whole_batch(
     tmp_path: Path, sd_folder: Path, pairs_folder: Path, two_processes: Path
 ) -> None:
-    """Within float error: noise, noise levels and what is dropped follow a pair's place in the step."""
+    """Within float error, each in two parts: noise, noise levels and what is dropped follow a pair's place in
+    the step."""
     assert command.main(arguments(sd_folder, pairs_folder, tmp_path, *WHOLE, "4")) == 0
     two = weights(two_processes / "whole")
     assert max((two[name] - value).abs().max() for name, value in weights(tmp_path).items()) < 1e-6
@@ -280,6 +282,21 @@ def test_accumulated_batches_learn_what_a_large_one_does(
     assert command.main(arguments(sd_folder, pairs_folder, large, *more, "6")) == 0
     assert command.main(arguments(sd_folder, pairs_folder, parts, *more, "2", "--accumulate", "3")) == 0
     assert max((weights(parts)[name] - value).abs().max() for name, value in weights(large).items()) < 1e-6
+
+
+def test_of_accumulated_batches_one_at_a_time_is_in_memory() -> None:
+    seen = list[str]()
+
+    def losses(part: str) -> dict[str, torch.Tensor]:
+        seen.append(f"{part} forward")
+        loss = network.weight.sum() * 1
+        loss.register_hook(lambda gradient: seen.append(f"{part} backward"))
+        return {"loss": loss}
+
+    network = torch.nn.Linear(2, 2)
+    training = Training(network, Optimiser(network, 1e-3, matrices=False), Schedule(1))
+    take_step(training, ["first", "second"], losses)
+    assert seen == ["first forward", "first backward", "second forward", "second backward"]
 
 
 def test_a_run_goes_on_with_as_many_pairs_a_step_however_they_are_dealt_out(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 from pathlib import Path
@@ -378,6 +379,20 @@ def test_stored_latents_are_those_of_the_picture_and_of_its_mirror_image(
         np.testing.assert_allclose(latents, expected, rtol=2e-3, atol=2e-3)
         assert np.array_equal(maps["labels"], labels[:, ::-1] if flip else labels)
     assert not np.allclose(pairs.get(2, True)[0], pairs.get(2, False)[0], atol=0.05)
+
+
+def test_processes_that_prepare_batches_open_what_is_stored_for_themselves(
+    tmp_path: Path, sd_folder: Path
+) -> None:
+    base = Base.from_pretrained(sd_folder)
+    rows = open_rows(str(build_pairs(tmp_path / "pairs", 8)), LAYOUT)
+    pairs = stored_pairs(tmp_path / "cache", rows, LAYOUT, lambda: base, True, silent)
+    sent = pickle.dumps(pairs)
+    assert len(sent) < 1000
+    there, here = pickle.loads(sent).get(5, True), pairs.get(5, True)
+    assert np.array_equal(there[0], here[0])
+    assert all(np.array_equal(there[1][name], drawn) for name, drawn in here[1].items())
+    assert isinstance(pickle.loads(sent).latents, np.memmap)
 
 
 @pytest.mark.parametrize(("side", "calls"), [(64, [20]), (256, [8, 8, 4]), (512, [2] * 10), (1024, [1] * 20)])

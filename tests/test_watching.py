@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mcm_core.__main__ import main
+from mcm_core.base import Base
 from mcm_core.drawing.conditions import LABELS, SKETCH
+from mcm_core.pipeline import MCMPipeline
 from mcm_core.training.data import Pair
-from mcm_core.training.following import Sample, drawn_with, labels_followed, strokes_followed
+from mcm_core.training.following import Sample, drawn_with, labels_followed, painted, strokes_followed
 from mcm_core.training.options import parse
 from mcm_core.training.watching import samples_are_due
 from tests import tiny
@@ -36,6 +39,27 @@ def of_a_disc() -> Sample:
     outline = cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (SIDE // 2, SIDE // 2), 20, 255, 1)
     maps = {LABELS: 1 + (disc(250)[..., 0] > 200).astype(np.uint8), SKETCH: outline}
     return Sample(Pair(disc(250), ("a disc",), maps), np.full((SIDE, SIDE, 3), 90, np.uint8), disc(250))
+
+
+def test_a_training_goes_on_where_no_sheet_can_be_made(
+    tmp_path: Path, sd_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_large(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("mcm_core.training.watching.painted", too_large)
+    data = build_pairs(tmp_path / "pairs", 6)
+    argv = ["--base", str(sd_folder), "--data", str(data), "--out", str(tmp_path / "out"), *ONE_STEP]
+    assert main(["train", *argv, "--steps", "2", "--sample-every", "1"]) == 0
+    assert capsys.readouterr().out.count("no sheet of samples: not enough memory") == 2
+
+
+def test_a_caption_may_hold_what_a_prompt_may_not(sd_folder: Path) -> None:
+    base = Base.from_pretrained(sd_folder)
+    base.default_steps = 1
+    pair = replace(of_a_disc().pair, captions=("a disc (16:9), as in (John 3:16)",), maps={})
+    (sample,) = painted(MCMPipeline(base), [pair], seed=0)
+    assert sample.drawn.shape == (SIDE, SIDE, 3)
 
 
 # -- scores ------------------------------------------------------------------------------------------------

@@ -277,6 +277,46 @@ def build_segformer(folder: Path, names: tuple[str, ...], found: str) -> Path:
     return folder
 
 
+def build_oneformer(folder: Path, names: tuple[str, ...]) -> Path:
+    """A universal model at random, which is told in words what it is to do."""
+    from transformers import (
+        OneFormerConfig,
+        OneFormerForUniversalSegmentation,
+        OneFormerImageProcessorPil,
+        OneFormerProcessor,
+        SwinConfig,
+    )
+
+    backbone = SwinConfig(
+        image_size=64,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 1, 1],
+        window_size=2,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )
+    widths = ("hidden_dim", "mask_dim", "conv_dim", "dim_feedforward", "encoder_feedforward_dim")
+    config = OneFormerConfig(
+        backbone_config=backbone,
+        num_queries=4,
+        encoder_layers=1,
+        decoder_layers=2,
+        num_attention_heads=2,
+        text_encoder_width=TEXT_WIDTH,
+        text_encoder_num_layers=1,
+        text_encoder_vocab_size=514,
+        text_encoder_n_ctx=2,
+        **dict.fromkeys(widths, 32),
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+    )
+    torch.manual_seed(0)
+    OneFormerForUniversalSegmentation(config).save_pretrained(folder)
+    pictures = OneFormerImageProcessorPil(size={"height": 64, "width": 64}, num_labels=len(names), num_text=2)
+    OneFormerProcessor(pictures, _tokenizer()).save_pretrained(folder)
+    return folder
+
+
 def in_one_layout(pipe: Any) -> Any:
     """The pipeline of diffusers with its networks in the layout that `Base` gives them: convolutions in
     another one sum in another order, which shows in the last bits."""

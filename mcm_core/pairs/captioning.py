@@ -50,7 +50,7 @@ def spoken(source: str, device: torch.device, before: str = "") -> Captioner:
     @torch.inference_mode()
     def captions(paths: Sequence[Path], pictures: Sequence[np.ndarray]) -> list[str | None]:
         inputs = processor(images=[Image.fromarray(picture) for picture in pictures], return_tensors="pt")
-        ids = model.generate(**inputs.to(device), max_new_tokens=LONGEST)
+        ids = model.generate(**inputs.to(device, model.dtype), max_new_tokens=LONGEST)
         said = [before + text.strip() for text in processor.batch_decode(ids, skip_special_tokens=True)]
         return [beside(path) or text for path, text in zip(paths, said, strict=True)]
 

@@ -19,6 +19,8 @@ from mcm_core.drawing.conditions import InputError, LabelClass
 
 GIVEN = Path(__file__).parent / "classes"
 """Lists that come with the package: landscape, interior, street."""
+UNREAD = ("detr", "eomt", "videomt")
+"""Universal models whose masks are not of the whole picture as it was given."""
 AREA = 0.5
 """A class gives way to void where the model is less sure than this of its pixels."""
 
@@ -123,9 +125,9 @@ def _labeller(probabilities: Callable[[Tensor], Tensor], known: Sequence[str], m
     @torch.inference_mode()
     def labelled(pictures: np.ndarray) -> Labelled:
         found = probabilities(torch.from_numpy(pictures.copy())).float().cpu()
-        found = functional.interpolate(found, pictures.shape[1:3], mode="bilinear", align_corners=False)
         own = torch.zeros(len(found), len(merging.classes) + 1, *found.shape[2:])
-        own.index_add_(1, table, found)
+        own.index_add_(1, table, found)  # before they are enlarged: the model's classes may be hundreds
+        own = functional.interpolate(own, pictures.shape[1:3], mode="bilinear", align_corners=False)
         sure, ids = own.max(dim=1)
         labels = torch.where(sure >= AREA, ids, 0).to(torch.uint8)
         return Labelled(labels.numpy(), sure.mean(dim=(1, 2)).numpy())
@@ -146,7 +148,11 @@ def _transformers(source: str, device: torch.device) -> tuple[Callable[[Tensor],
 
     try:
         config = transformers.AutoConfig.from_pretrained(source)
-        processor = transformers.AutoImageProcessor.from_pretrained(source)
+        if config.model_type.startswith(UNREAD):
+            raise InputError(
+                f"a {config.model_type} is not read here: take SegFormer, Mask2Former, OneFormer"
+            )
+        process = _processor(transformers, source, config)
         model = _network(transformers, source, config).to(device).eval()
     except Exception as error:  # hub, weights, classes: each raises its own kind
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -155,10 +161,20 @@ def _transformers(source: str, device: torch.device) -> tuple[Callable[[Tensor],
 
     def probabilities(pictures: Tensor) -> Tensor:
         images = [Image.fromarray(picture) for picture in pictures.numpy()]
-        output = model(**processor(images=images, return_tensors="pt").to(device))
+        output = model(**process(images).to(device, model.dtype))
         return of_queries(output) if hasattr(output, "masks_queries_logits") else output.logits.softmax(1)
 
     return probabilities, known
+
+
+def _processor(transformers: Any, source: str, config: Any) -> Callable[[list[Image.Image]], Any]:
+    """Pictures -> what the network takes. OneFormer is told in words what it is to do."""
+    if config.model_type == "oneformer":
+        teller = transformers.AutoProcessor.from_pretrained(source)
+        task = "semantic"
+        return lambda images: teller(images=images, task_inputs=[task] * len(images), return_tensors="pt")
+    processor = transformers.AutoImageProcessor.from_pretrained(source)
+    return lambda images: processor(images=images, return_tensors="pt")
 
 
 def _network(transformers: Any, source: str, config: Any) -> Any:

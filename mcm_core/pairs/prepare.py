@@ -187,12 +187,13 @@ def _readers(options: argparse.Namespace) -> Readers:
         raise InputError("Give --segmenter or --labels, not both: they say the same thing twice.")
     if (options.segmenter or options.labels) and not options.classes:
         raise InputError("Label maps need --classes: landscape, interior, street or a JSON file.")
+    sizes = sizes_of(options)
     device = choose_device(options.device)
     merging = read_merging(options.classes) if options.classes else None
     labeller = open_labeller(options.segmenter, merging, device) if options.segmenter and merging else None
     captioner = spoken(options.captioner, device) if options.captioner else written(options.caption)
     return Readers(
-        sizes_of(options),
+        sizes,
         merging if options.segmenter or options.labels else None,
         options.labels,
         labeller,
@@ -210,7 +211,7 @@ def sizes_of(options: argparse.Namespace) -> Sequence[Size]:
         return buckets(tuple(options.size or (512, 512)), 8, 64) if options.aspect_buckets else [(512, 512)]
     from mcm_core.base import Base
 
-    base = Base.from_pretrained(options.base)
+    base = Base.from_pretrained(options.base, device="cpu")  # a GPU's memory is for those who read photos
     size = tuple(options.size or base.default_size)
     return base.sizes_like(size) if options.aspect_buckets else [size]
 

@@ -72,6 +72,7 @@ class Store:
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._require_recipe(json.loads(json.dumps(recipe)))
         if merging is not None:
+            self._require_classes(merging.entries())
             write_whole(folder / CLASSES, json.dumps(merging.entries(), indent=1).encode())
 
     def _require_recipe(self, recipe: Mapping[str, Any]) -> None:
@@ -84,6 +85,15 @@ class Store:
                     "Take the same options to go on, or another --out."
                 )
         write_whole(path, json.dumps(recipe, indent=1).encode())
+
+    def _require_classes(self, classes: list[dict[str, Any]]) -> None:
+        path = self.folder / CLASSES
+        before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else classes
+        if before != classes and self.entries():
+            raise InputError(
+                f"{self.folder} holds maps of other classes, or of the same in another order. Take the same "
+                "list to go on, or another --out."
+            )
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """What has become of each source so far, by any process; a line cut short does not count."""

@@ -46,11 +46,13 @@ Tell = Callable[[str, int, int], None]
 class StoredPairs:
     """Pairs from the cache: `latents` (N, 2, C, h, w) float16, the second for the mirrored picture.
 
-    `available` (N, modalities) bool says which drawings a pair has.
+    `available` (N, modalities) bool says which drawings a pair has. All of it lies in `folder`, which each
+    process that prepares batches opens for itself.
     """
 
     encoded: ClassVar[bool] = True
 
+    folder: Path
     captions: Sequence[Sequence[str]]
     maps: dict[str, np.ndarray]
     available: np.ndarray
@@ -64,6 +66,9 @@ class StoredPairs:
             if there
         }
         return self.latents[index, int(flip)].astype(np.float32), maps
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _stored, (self.folder, [*self.maps])
 
 
 @dataclass(frozen=True)
@@ -195,10 +200,15 @@ def stored_pairs(
         _write_latents(unfinished, rows, layout, open_encoder, latent_space, tell)
         (unfinished / ENCODED).unlink()
         unfinished.rename(folder)
-    maps = {kind.name: np.load(folder / f"map-{kind.name}.npy", mmap_mode="r") for kind in layout.modalities}
+    return _stored(folder, [kind.name for kind in layout.modalities])
+
+
+def _stored(folder: Path, names: Sequence[str]) -> StoredPairs:
+    """What is in a whole folder, not read yet but for the captions."""
+    maps = {name: np.load(folder / f"map-{name}.npy", mmap_mode="r") for name in names}
     captions = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
     latents = np.load(folder / "latents.npy", mmap_mode="r")
-    return StoredPairs(captions, maps, np.load(folder / "available.npy"), latents)
+    return StoredPairs(folder, captions, maps, np.load(folder / "available.npy"), latents)
 
 
 def file_pairs(rows: Sequence[Row], layout: Layout, needs_text: bool, tell: Tell) -> FilePairs:

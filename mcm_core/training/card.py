@@ -53,7 +53,7 @@ def model_card(modulator: Modulator, options: Mapping[str, Any], facts: Facts) -
 
 
 def _training(options: Mapping[str, Any], facts: Facts) -> dict[str, str]:
-    batch = options["batch_size"] * facts.processes
+    batch = options["batch_size"] * options["accumulate"] * facts.processes
     return {
         "data": f"{options['data']}, {facts.pairs:,} pairs (and {facts.held_out:,} held out)",
         "data fingerprint": facts.data_fingerprint,

@@ -96,7 +96,7 @@ def _fill(temporary: Path, write: Callable[[Path], object]) -> None:
     temporary.mkdir()
     try:
         write(temporary)
-        sums = {str(path.relative_to(temporary)): _sha256(path) for path in _files(temporary)}
+        sums = {path.relative_to(temporary).as_posix(): _sha256(path) for path in _files(temporary)}
         (temporary / MANIFEST).write_text(json.dumps(sums, indent=1), encoding="utf-8")
         for path in [*temporary.rglob("*"), temporary]:
             _flush(path)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from mcm_core.training import TrainingError
 from mcm_core.training.checkpoints import checkpoint_step, latest_checkpoint, save_checkpoint
 from mcm_core.training.optimiser import Optimiser
+from mcm_core.training.precision import AUTO, choose_precision, first_loss_scale
 from mcm_core.training.stopping import Stop
 
 MOST_SKIPPED = 10
@@ -195,9 +196,7 @@ def take_step(training: Training[Any], batch: Sequence[Batch], losses: Callable[
     All processes of a data-parallel training decide alike, since the gradient is the mean over them.
     """
     progress, parameters = training.progress, list(training.network.parameters())
-    told = [losses(part) for part in batch]
-    for part in told:
-        (next(iter(part.values())) * (progress.loss_scale / len(batch))).backward()
+    told = [_with_gradient(losses(part), progress.loss_scale / len(batch)) for part in batch]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     torch._foreach_mul_(gradients, 1 / progress.loss_scale)
     if torch.isfinite(nn.utils.clip_grad_norm_(parameters, training.clip)):
@@ -210,6 +209,12 @@ def take_step(training: Training[Any], batch: Sequence[Batch], losses: Callable[
         training.network.zero_grad(set_to_none=True)
         _count_skip(progress)
     progress.step += 1
+
+
+def _with_gradient(told: Losses, weight: float) -> Losses:
+    """Adds the first one's gradient, so that of several parts no two are in memory together."""
+    (next(iter(told.values())) * weight).backward()
+    return {name: value.detach() for name, value in told.items()}
 
 
 def train(
@@ -234,7 +239,9 @@ def train(
         KeyboardInterrupt: it was asked to stop, and has saved.
     """
     optimiser = Optimiser(network, lr, matrices=matrices)
-    training = Training(network, optimiser, Schedule(steps, seconds=seconds), ema)
+    precision = choose_precision(AUTO, next(network.parameters()).device)
+    progress = Progress(loss_scale=first_loss_scale(precision))
+    training = Training(network, optimiser, Schedule(steps, seconds=seconds), ema, progress=progress)
     go_on(training, out)
 
     def batches(numbers: range) -> Iterable[list[torch.Generator]]:

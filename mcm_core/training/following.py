@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions
+from mcm_core.emphasis import as_prompt
 from mcm_core.evaluation.overlap import confusions, iou
 from mcm_core.evaluation.strokes import agreement, matches, outlines
 from mcm_core.pipeline import MCMPipeline
@@ -86,7 +87,9 @@ def _painted(pipeline: MCMPipeline, pair: Pair, seed: int, modalities: Sequence[
     height, width = pair.picture.shape[:2]
     drawn = Conditions(pair.maps)
     request = Request(
-        prompt=pair.captions[0][:MAX_PROMPT] if pipeline.base.accepts_text and pair.captions else "",
+        prompt=as_prompt(pair.captions[0])[:MAX_PROMPT]
+        if pipeline.base.accepts_text and pair.captions
+        else "",
         conditions=drawn if modalities is None else drawn.only(modalities),
         seeds=(seed,),
         width=width,

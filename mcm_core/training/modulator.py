@@ -35,6 +35,7 @@ from mcm_core.training.job import Job, make_modulator, prepare, summary
 from mcm_core.training.needs import described, memory_of, needs, seconds_of_a_picture
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, defaults, parse
+from mcm_core.training.precision import first_loss_scale
 from mcm_core.training.stopping import Stop
 from mcm_core.training.watching import (
     HELD_OUT_SAMPLES,
@@ -50,7 +51,6 @@ from mcm_core.training.watching import (
 CARD = "README.md"
 RECORD = "training.json"
 RESULT = ["config.json", "diffusion_pytorch_model.safetensors", RECORD, CARD]
-FP16_LOSS_SCALE = 2.0**12
 SLOWEST_PREPARATION = timedelta(
     hours=24
 )  # other processes wait this long for the one that encodes the pictures
@@ -146,8 +146,7 @@ def start(job: Job, modulator: Modulator, target_ema: float | None = None) -> Tr
     matrices = options.optimiser == "muon"
     optimiser = Optimiser(modulator, options.lr, matrices=matrices, weight_decay=options.weight_decay)
     schedule = Schedule(options.steps, options.warmup, cooldown=1.0)
-    scale = FP16_LOSS_SCALE if job.precision == "fp16" else 1.0
-    progress = Progress(loss_scale=scale)
+    progress = Progress(loss_scale=first_loss_scale(job.precision))
     return Training(modulator, optimiser, schedule, options.ema, options.clip, progress, target_ema)
 
 

@@ -13,14 +13,24 @@ AUTO = "auto"
 Step = TypeVar("Step", bound=Callable[..., object])
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 PRECISIONS = (AUTO, *DTYPES)
+BF16_FROM = (8, 0)
+"""The compute capability (Ampere) before which bf16 is emulated, many times slower than fp16."""
+FP16_LOSS_SCALE = 2.0**12
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """A key of `DTYPES`: for `auto` bf16 where the device multiplies matrices in it, else fp32."""
+    """A key of `DTYPES`: for `auto` bf16 where the device multiplies matrices in it, else fp16 on CUDA, whose
+    older cards do that, and fp32 elsewhere."""
     if name != AUTO:
         return name
-    quick = device.type == "cuda" or (device.type == "cpu" and multiplies_bfloat16())
-    return "bf16" if quick else "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= BF16_FROM else "fp16"
+    return "bf16" if device.type == "cpu" and multiplies_bfloat16() else "fp32"
+
+
+def first_loss_scale(precision: str) -> float:
+    """What the loss is multiplied by at first, so that no gradient is lost in small numbers."""
+    return FP16_LOSS_SCALE if precision == "fp16" else 1.0
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 
+import torch
+
+from mcm_core.control import NotFiniteError
 from mcm_core.drawing.conditions import LABELS, SKETCH, InputError
 from mcm_core.modulator import Modulator
 from mcm_core.pipeline import MCMPipeline
@@ -46,7 +49,7 @@ def show(job: Job, training: Training[Modulator], frozen: Frozen, objective: Obj
         print(f"step {step}  held-out {means}", flush=True)
     pairs = [job.read(index) for index in _shown(job)]
     if pairs:
-        told |= _sheet(job, training, pairs)
+        told |= _sheet_if_possible(job, training, pairs)
     track(job, {f"held-out {name}": value for name, value in told.items()}, step)
 
 
@@ -82,6 +85,16 @@ def require_tracker(options: Options) -> None:
         raise InputError(
             f"--report-to {options.report_to} needs its package: pip install {options.report_to}"
         )
+
+
+def _sheet_if_possible(job: Job, training: Training[Modulator], pairs: Sequence[Pair]) -> dict[str, float]:
+    """The training goes on without one: there may be no memory to decode beside it, or no picture yet."""
+    try:
+        return _sheet(job, training, pairs)
+    except (NotFiniteError, torch.OutOfMemoryError) as error:
+        reason = "not enough memory" if isinstance(error, torch.OutOfMemoryError) else str(error)
+        print(f"step {training.progress.step}  no sheet of samples: {reason}", flush=True)
+        return {}
 
 
 def _sheet(job: Job, training: Training[Modulator], pairs: Sequence[Pair]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -127,6 +128,11 @@ class Form:
         """(H, W) of the pictures that are asked for, the model's own where it does not offer the shape."""
         return {shape(size): size for size in model.sizes}.get(values[self.shape], model.size)
 
+    def chosen_size(self, values: Mapping[Any, Any]) -> Size | None:
+        """(H, W) that the menu says, whichever model offers it."""
+        said = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(values[self.shape]))
+        return (int(said[2]), int(said[1])) if said else None
+
     def restored(self, request: Resolved) -> Updates:
         """The fields as they were for a request."""
         return {
@@ -145,8 +151,9 @@ class Form:
             **{field: request.strength.get(name, 1.0) for name, field in self.strengths.items()},
         }
 
-    def adapted(self, model: Model) -> Updates:
-        """The fields for another model: its own defaults, and what it cannot do greyed with the reason."""
+    def adapted(self, model: Model, size: Size) -> Updates:
+        """The fields for another model and pictures of a size (H, W): its own defaults, and what it cannot do
+        greyed with the reason."""
         base, taken = model.base, {kind.name for kind in model.modalities}
         text = gr.update(interactive=base.accepts_text, placeholder=_placeholder(model))
         scheduler = gr.update(choices=list(model.schedulers), value=model.defaults.scheduler)
@@ -161,7 +168,7 @@ class Form:
             self.steps: gr.update(value=model.defaults.steps),
             self.guidance_scale: guidance,
             self.scheduler: scheduler,
-            self.shape: gr.update(choices=shapes(model), value=shape(model.size)),
+            self.shape: gr.update(choices=shapes(model), value=shape(size)),
             self.styles: gr.update(interactive=base.accepts_text),
             **strengths,
         }
@@ -335,14 +342,15 @@ def chip_script() -> str:
 # -- links -------------------------------------------------------------------------------------------------
 
 
-def from_link(form: Form, query: Mapping[str, str]) -> Updates:
-    """New values for the fields that a link names; a value that is wrong is passed over."""
+def from_link(form: Form, query: Mapping[str, str], model: Model) -> Updates:
+    """New values for the fields that a link names, if they are right and the model offers them."""
     readers: dict[str, Callable[[str], Any]] = {
         **dict.fromkeys(("prompt", "negative_prompt"), lambda text: text[:MAX_PROMPT]),
         "styles": lambda text: [chip for chip in text.split(",") if chip in STYLES],
         "locked": lambda text: text == "true",
         "seed": lambda text: partial(_number, field=form.seed)(text) if text else gr.update(value=None),
-        **{name: partial(_offered, field=getattr(form, name)) for name in ("scheduler", "shape")},
+        "scheduler": lambda text: text if text in model.schedulers else None,
+        "shape": lambda text: text if text in map(shape, model.sizes) else None,
     }
     updates: Updates = {}
     for name, field in form.by_name().items():
@@ -351,11 +359,6 @@ def from_link(form: Form, query: Mapping[str, str]) -> Updates:
         if value is not None:
             updates[field] = value
     return updates
-
-
-def _offered(text: str, field: Any) -> str | None:
-    """A choice that the field has."""
-    return text if text in [value for _, value in field.choices] else None
 
 
 def _number(text: str, field: Any) -> float | None:

@@ -45,6 +45,14 @@ HEADERS = {
 }
 
 
+def _host(address: str) -> str:
+    """The name in an address, "" where it has none or is no address."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
 class Guard:
     """ASGI middleware. Addresses and `localhost` are names of the page that no stranger can give to another
     machine; other host names must be in `hosts`, or be the Space's (else a foreign page could reach a page on
@@ -78,7 +86,7 @@ class Guard:
         """Status and text, where a request may not pass."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _host(f"//{host}")
         if not self._is_ours(name):
             return (
                 421,
@@ -86,8 +94,8 @@ class Guard:
             )
         origin = headers.get("origin")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and origin is not None:
-            theirs = urlsplit(origin)
-            if theirs.netloc.lower() != host.lower() and (theirs.hostname or "") not in self.hosts:
+            theirs = origin.partition("://")[2].lower()
+            if theirs != host.lower() and _host(f"//{theirs}") not in self.hosts:
                 return 403, "This comes from another page: open this one and try again there."
         if _uploads(scope) and self._uploads.are_spent(_address(scope)):
             return 429, "Too much was uploaded in the last hour: try again later."

@@ -202,10 +202,25 @@ def open_models(
     if drafts and not _on_zero_gpu():  # where a GPU would be lent for each of them
         first = replace(first, drafts=_drafts(first, drafts))
     if segmenter or not bases:
-        from mcm_core.evaluation.segmenter import load
-
-        first = replace(first, segment=load(segmenter or shipped(SEGMENTER)))
+        first = replace(first, segment=_judge(first, segmenter))
     return [first, *others]
+
+
+def _judge(model: Model, source: str | None) -> Segmenter | None:
+    """The network at `source`, else the shipped one where it reads the model's classes.
+
+    Raises:
+        InputError: that at `source` reads others.
+    """
+    from mcm_core.evaluation.segmenter import load
+
+    judge = load(source or shipped(SEGMENTER))
+    its, wanted = ([label.name for label in one.classes] for one in (judge, model))
+    if its == wanted:
+        return judge
+    if source:
+        raise InputError(f"{source} reads other classes than {model.name} knows: train one on its own pairs.")
+    return None
 
 
 def _drafts(model: Model, source: str) -> Drafts:

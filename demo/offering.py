@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from .form import Updates
 from .models import Model, Models
 from .page import BARE, Page, kinds, map_thumbnails
 from .pictures import data_url, drawing_picture
-from .visit import Visit
 
 SHOWN = 320
 """The longer side of both pictures as they are sent."""
@@ -110,9 +109,8 @@ class Offering:
             further = offer.read.only(modality.name for modality in model.further)
             closed = self.cancel()
             if further.maps:
-                visit: Visit = values[page.visit]
-                both = Conditions({**visit.further.maps, **further.maps})
-                return {**closed, **with_maps(page, visit, both)}
+                both = Conditions({**values[page.further].maps, **further.maps})
+                return {**closed, **with_maps(page, both)}
             size = page.form.size(values, model)
             return {**closed, page.canvas: values[page.canvas].joined(offer.read).resized(size)}
 
@@ -126,12 +124,12 @@ class Offering:
         return offer
 
 
-def with_maps(page: Page, visit: Visit, further: Conditions) -> Updates:
+def with_maps(page: Page, further: Conditions) -> Updates:
     """The page with these maps from files."""
     thumbnails = map_thumbnails(further)
     box = {page.maps_box: gr.update(visible=bool(thumbnails))} if page.maps_box is not None else {}
     strip = {page.maps: thumbnails} if page.maps is not None else {}
-    return {page.visit: replace(visit, further=further), **box, **strip}
+    return {page.further: further, **box, **strip}
 
 
 # -- reading -----------------------------------------------------------------------------------------------

@@ -39,7 +39,6 @@ class Came:
         drawing: a canvas value that a link carries; None where the canvas has its own.
         kept: entries of the gallery, newest first.
         picture: the file of the picture that was shown.
-        is_link: the address asks for something.
         is_new: there is nothing to go on with.
         owed: a picture is to be painted whether or not Live is on.
     """
@@ -48,7 +47,6 @@ class Came:
     drawing: Any
     kept: Sequence[Any]
     picture: Path | None
-    is_link: bool
     is_new: bool
     owed: bool
 
@@ -61,7 +59,6 @@ class Came:
             drawing=data.get("drawing"),
             kept=kept[:KEPT] if isinstance(kept, list) else [],
             picture=dropped_file(event) if data.get("path") else None,
-            is_link=data.get("is_link") is True,
             is_new=data.get("is_new") is True,
             owed=data.get("owed") is True,
         )
@@ -92,10 +89,10 @@ class Opening:
         model = self.models.by_name.get(query.get("model", ""), here)
         updates: Updates = {page.upload: None}
         if model is not here:
-            updates |= {**self.restoring.adapted(model), page.model: model.name}
+            updates |= {**self.restoring.adapted(model, model.size), page.model: model.name}
         if "live" in query:
             updates[page.live] = query["live"] == "true"
-        for field, value in from_link(page.form, query).items():
+        for field, value in from_link(page.form, query, model).items():
             before = updates.get(field)
             updates[field] = {**(before if isinstance(before, dict) else gr.update()), "value": value}
         if page.form.shape in updates:

@@ -35,11 +35,14 @@ FIELDS = ["#prompt", "#seed", "#settings"]
 """What is listened to by `Words`."""
 FITTING = {"crop": "cut to shape", "pad": "given margins", "stretch": "stretched"}
 COPY_LINK = "Copy a link to this"
+KEPT_S = 6 * 3600
+"""How long the server keeps what a page that nobody touches has shown."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that events read or change. `maps` are None where no model reads maps from files."""
+    """Everything that events read or change. `maps` are None where no model reads maps from files. Those maps
+    are in `further`, which no run changes: they may be chosen while one is under way."""
 
     model: gr.Dropdown
     about: gr.Markdown
@@ -62,6 +65,7 @@ class Page:
     maps: Strip | None
     maps_box: gr.Column | None
     visit: gr.State
+    further: gr.State
 
     def named(self) -> dict[str, Any]:
         """Every field by the name that it has in a link and in the browser's memory."""
@@ -70,14 +74,27 @@ class Page:
     def inputs(self) -> set[Any]:
         """What handlers read."""
         fields = self.form.by_name().values()
-        return {self.model, self.canvas, self.live, self.upload, self.kind, self.fit, self.visit, *fields}
+        return {
+            self.model,
+            self.canvas,
+            self.live,
+            self.upload,
+            self.kind,
+            self.fit,
+            self.visit,
+            self.further,
+            *fields,
+        }
 
 
 def lay_out(models: Models, examples: Sequence[Example]) -> Page:
     """All components, in the order in which a keyboard and a phone go through them."""
     model = models.default
     height, width = model.size
-    parts: dict[str, Any] = {"visit": gr.State(Visit(), time_to_live=6 * 3600)}
+    parts: dict[str, Any] = {
+        "visit": gr.State(Visit(), time_to_live=KEPT_S),
+        "further": gr.State(Conditions(), time_to_live=KEPT_S),
+    }
     with gr.Column(elem_id="workbench"):
         parts |= _head(models)
         with gr.Column(elem_id="draw", elem_classes="card"):

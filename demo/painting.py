@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -67,6 +68,9 @@ class Painting:
         page, session, run = self.page, request.session_hash, Run(live=values[self.page.live] is True)
         values = yield from self._heard(values, session, run)
         visit: Visit = values[page.visit]
+        if visit.owed:  # once: if it is stopped or refused, nothing is owed any more
+            values = {**values, page.visit: replace(visit, owed=False)}
+            yield {page.visit: values[page.visit]}
         is_shown = visit.shown is not None and not self.runs.stale(session, visit.shown.request)
         follows = run.live and values[page.canvas].maps and not is_shown
         if visit.owed or follows:
@@ -99,10 +103,10 @@ class Painting:
 
     def run(self, session: str | None, run: Run, values: Values, paints: Paints) -> Iterator[Updates]:
         """The updates of the session's new run. An error becomes one of them."""
-        if not run.compares:
-            self.runs.hear(session, self._asked(values), run.revision)
         self.runs.begin(session, run)
         try:
+            if not run.compares:
+                self.runs.hear(session, self._asked(values), run.revision)
             for updates in paints(values, run):
                 yield self._with_stale(updates, session)
         except Cancelled as error:
@@ -198,7 +202,7 @@ class Painting:
         for event, view in self.events(job, run):
             if view is not None:
                 yield {page.viewer: view}
-            else:
+            elif not run.cancel.is_set():  # else something else has taken its place
                 shown = Shown(model.name, event.request, views.done(run, model, event))
                 yield self._kept(visit.keeping(shown, event.images, model.classes, run.live), shown)
 
@@ -217,5 +221,5 @@ class Painting:
 
 def drawing(values: Values, page: Page, model: Model) -> Conditions:
     """The drawing and the maps from files, as far as the model reads them."""
-    maps = {**values[page.visit].further.maps, **values[page.canvas].maps}
+    maps = {**values[page.further].maps, **values[page.canvas].maps}
     return Conditions(maps).only(modality.name for modality in model.modalities)

@@ -10,8 +10,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from mcm_core.drawing.conditions import LABELS, Size
-from mcm_core.drawing.picture_files import to_rgb
+from mcm_core.drawing.conditions import LABELS, InputError, Size
+from mcm_core.drawing.picture_files import open_picture, to_rgb
+from mcm_core.drawing.sizes import nearest
+from mcm_core.drawing.uploads import fitted
 from mcm_core.record import CHANGED, Record, open_recorded
 from mcm_core.request import DEFAULT_PLACEMENT, Resolved, known_boost
 
@@ -23,7 +25,7 @@ from .form import Updates, restored_note, shape
 from .models import Model, Models
 from .offering import Offering, with_maps
 from .page import Page, about, hint, kinds
-from .runs import Run
+from .runs import Run, Runs
 from .strip import chosen
 from .visit import Kept, Shown
 
@@ -31,16 +33,21 @@ Values = Mapping[Any, Any]
 
 
 class Restoring:
-    """Handlers; values come and go by component."""
+    """Handlers; values come and go by component. A picture that takes the shown one's place stops what is
+    being painted, which would take its place in turn."""
 
-    def __init__(self, page: Page, models: Models, examples: list[Example], offering: Offering) -> None:
-        self.page, self.models, self.examples, self.offering = page, models, examples, offering
+    def __init__(
+        self, page: Page, models: Models, runs: Runs, examples: list[Example], offering: Offering
+    ) -> None:
+        self.page, self.models, self.runs = page, models, runs
+        self.examples, self.offering = examples, offering
 
     def choose_model(self, values: Values) -> Updates:
         with readable():
             model = self.models[values[self.page.model]]
             notice(model.pipeline.notes)
-            return self.adapted(model)
+            chosen = self.page.form.chosen_size(values)
+            return self.adapted(model, nearest(chosen, model.sizes) if chosen else model.size)
 
     def choose_shape(self, values: Values) -> Updates:
         with readable():
@@ -53,7 +60,8 @@ class Restoring:
             offered = fitting(self.examples, model)
             example = offered[chosen(event, len(offered))]
             prompt = {self.page.form.prompt: example.prompt} if model.base.accepts_text else {}
-            return {self.page.canvas: example.conditions, **prompt}
+            size = self.page.form.size(values, model)
+            return {self.page.canvas: fitted(example.conditions, size), **prompt}
 
     def welcome(self, values: Values) -> Updates:
         """Something to start from on a page that was opened anew, where its picture is there at once."""
@@ -64,45 +72,49 @@ class Restoring:
         prompt = {self.page.form.prompt: first.prompt} if model.base.accepts_text else {}
         return {self.page.canvas: first.conditions, **prompt}
 
-    def choose_kept(self, values: Values, event: gr.EventData) -> Updates:
+    def choose_kept(self, values: Values, request: gr.Request, event: gr.EventData) -> Updates:
         """A picture of the gallery, and everything as it was for it."""
         with readable():
             visit = values[self.page.visit]
-            return self._again(values, visit.kept[chosen(event, len(visit.kept))])
+            kept = visit.kept[chosen(event, len(visit.kept))]
+            self.runs.stop(request.session_hash)
+            return self._again(values, kept)
 
-    def choose_cell(self, values: Values, event: gr.EventData) -> Updates:
+    def choose_cell(self, values: Values, request: gr.Request, event: gr.EventData) -> Updates:
         """The same for a picture of the last row."""
         with readable():
             row = values[self.page.visit].row
-            return self._again(values, row[chosen(event, len(row))])
+            kept = row[chosen(event, len(row))]
+            self.runs.stop(request.session_hash)
+            return self._again(values, kept)
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
         with readable():
-            visit = values[self.page.visit]
-            names = list(visit.further.maps)
+            further = values[self.page.further]
+            names = list(further.maps)
             names.pop(chosen(event, len(names)))
-            return with_maps(self.page, visit, visit.further.only(names))
+            return with_maps(self.page, further.only(names))
 
-    def upload(self, values: Values) -> Updates:
+    def upload(self, values: Values, request: gr.Request) -> Updates:
         with readable():
             path = values[self.page.upload]
-            return self._opened(values, Path(path)) if path else {self.page.upload: None}
+            return self._opened(values, request, Path(path)) if path else {self.page.upload: None}
 
-    def drop(self, values: Values, event: gr.EventData) -> Updates:
+    def drop(self, values: Values, request: gr.Request, event: gr.EventData) -> Updates:
         with readable():
-            return self._opened(values, dropped_file(event))
+            return self._opened(values, request, dropped_file(event))
 
-    def adapted(self, model: Model) -> Updates:
-        """The page for another model."""
+    def adapted(self, model: Model, size: Size) -> Updates:
+        """The page for another model, and pictures of a size (H, W)."""
         page = self.page
-        canvas = sized(model.size) | {
+        canvas = sized(size) | {
             "classes": [asdict(label_class) for label_class in model.classes],
             "layers": list(model.layers),
             "hint": hint(model),
         }
         return {
-            **page.form.adapted(model),
+            **page.form.adapted(model, size),
             page.canvas: canvas,
             page.about: about(model),
             page.examples: [one.thumbnail(model.classes) for one in fitting(self.examples, model)],
@@ -122,13 +134,27 @@ class Restoring:
         view = views.again(kept.view, Run())
         return self._restored(values, Shown(kept.model, kept.request, view, before=kept.before))
 
-    def _opened(self, values: Values, path: Path) -> Updates:
-        """A picture made here restores its request; any other is offered as a drawing."""
-        here = self.models[values[self.page.model]]
-        image, record = open_recorded(
-            path, lambda record: self._maker(record, here).resolved(record.request), self.models.takes
-        )
+    def _opened(self, values: Values, request: gr.Request, path: Path) -> Updates:
+        """A picture made here restores its request; any other is offered as a drawing, and so is one whose
+        request the models that are here refuse."""
+        here, refused = self.models[values[self.page.model]], list[InputError]()
+
+        def judge(record: Record) -> None:
+            try:
+                self._maker(record, here).resolved(record.request)
+            except InputError as error:
+                refused.append(error)
+                raise
+
+        try:
+            image, record = open_recorded(path, judge, self.models.takes)
+        except InputError:
+            if not refused:
+                raise
+            notice([f"The request in this picture is for another model. {refused[0]}"])
+            image, record = open_picture(path), None
         if record is not None:
+            self.runs.stop(request.session_hash)
             return self._recorded(values, record, to_rgb(image))
         return {**self.offering.offered(values, path, image), self.page.upload: None}
 
@@ -164,8 +190,7 @@ class Restoring:
         page, request, model = self.page, shown.request, self.models[shown.model]
         told(restored_note(request))
         size = size_on_page(request, model)
-        updates = self.adapted(model)
-        updates[page.canvas] |= sized(size)
+        updates = self.adapted(model, size)
         fields = {**page.form.restored(request), page.form.shape: shape(size)}
         for field, value in {**fields, page.canvas: request.conditions}.items():
             updates[field] = {**updates.get(field, gr.update()), "value": value}
@@ -173,7 +198,8 @@ class Restoring:
         visit = replace(values[page.visit], shown=shown)
         memory = {"stale": "", "shown": shown.view["pictures"][0]["file"]} if shown.view else {"stale": ""}
         shows = {page.viewer: visit.view(), page.memory: memory}
-        return {**updates, page.model: model.name, **shows, **with_maps(page, visit, further)}
+        updates |= {page.model: model.name, page.visit: visit, **shows}
+        return {**updates, **with_maps(page, further)}
 
 
 def sized(size: Size) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Conditions, InputError
 from mcm_core.drawing.sketches import edges
+from mcm_core.drawing.uploads import fitted
 
 from .errors import readable
 from .form import Updates
@@ -40,7 +41,7 @@ class Reuse:
             visit: Visit = values[self.page.visit]
             picture, said = _shown(visit, event), _said(event, "kind")
             model = self.models[values[self.page.model]]
-            read = _as_drawing(picture, said, model).resized(self.page.form.size(values, model))
+            read = fitted(_as_drawing(picture, said, model), self.page.form.size(values, model))
             return {self.page.canvas: values[self.page.canvas].joined(read)}
 
     def enlarge(self, values: Values, event: gr.EventData) -> Updates:

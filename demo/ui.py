@@ -43,7 +43,24 @@ VISITS = 250
 """Of so many people the server keeps what is shown, the gallery and the row: 4 MB each where all are full."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
-FOCUS = "() => { document.querySelector('#offer-use:not(:disabled), #offer-cancel')?.focus(); }"
+OFFERED = """async () => {
+    const seen = (name) => [...document.querySelectorAll(name)].find((one) => one.getClientRects().length);
+    const frame = () => new Promise(requestAnimationFrame);
+    for (let waited = 0; waited < 30 && !seen("#offer-cancel"); waited++) await frame();
+    const cancel = seen("#offer-cancel");
+    if (!cancel) return;
+    const offer = cancel.closest("#offer");
+    const dialog = { role: "dialog", "aria-modal": "true", "aria-label": "The picture that was loaded" };
+    for (const [name, value] of Object.entries(dialog)) offer.setAttribute(name, value);
+    offer.onkeydown = ({ key }) => key === "Escape" && cancel.click();
+    document.querySelector("#workbench").inert = true;
+    (seen("#offer-use:not(:disabled)") ?? cancel).focus();
+}"""
+"""A picture that was brought stands over the page as a dialog; one that was restored is no such offer."""
+ANSWERED = """() => {
+    document.querySelector("#workbench").inert = false;
+    document.querySelector("#upload")?.focus();
+}"""
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 
@@ -93,10 +110,11 @@ def build_ui(models: Models) -> gr.Blocks:
     ) as blocks:
         page = lay_out(models, examples)
         api.add(models, _on_device(models))  # first, so that the name /generate is its own
-        painting = Painting(page, models, Runs())
+        runs = Runs()
+        painting = Painting(page, models, runs)
         paints, beside = _connect_painting(page, painting, models, blocks)
         offering = Offering(page, lay_out_offer(models.default), models)
-        restoring = Restoring(page, models, examples, offering)
+        restoring = Restoring(page, models, runs, examples, offering)
         event = _connect_restoring(page, restoring, Opening(page, models, restoring), painting, paints)
         _connect_pictures(page, restoring, Reuse(page, models), painting, event, paints, beside)
         _connect_offering(offering, painting, paints)
@@ -187,15 +205,16 @@ def _connect_restoring(
     boxes = [box for box in (page.maps, page.maps_box) if box is not None]
     everything = [*form.by_name().values(), page.model, page.about, page.canvas, page.viewer, page.examples]
     shown = [page.memory, page.live, page.gallery, page.gallery_box]
-    outputs = [*everything, *shown, page.kind, page.upload, page.visit, *boxes]
+    outputs = [*everything, *shown, page.kind, page.upload, page.visit, page.further, *boxes]
     event: dict[str, Any] = {"inputs": page.inputs(), "outputs": outputs, **HIDDEN}
-    page.model.input(restoring.choose_model, **event)
-    shaped = form.shape.input(restoring.choose_shape, inputs=page.inputs(), outputs=page.canvas, **HIDDEN)
+    last: dict[str, Any] = {"inputs": page.inputs(), "trigger_mode": "always_last", **HIDDEN}
+    page.model.input(restoring.choose_model, outputs=outputs, **last).then(None, js=CHANGED, **HIDDEN)
+    shaped = form.shape.input(restoring.choose_shape, outputs=page.canvas, **last)
     shaped.then(None, js=CHANGED, **HIDDEN)
     page.examples.choose(restoring.choose_example, **event).then(painting.brought, **paints)
     offers: dict[str, Any] = {**event, "outputs": [*outputs, *restoring.offering.panel.parts()]}
-    page.upload.upload(restoring.upload, **offers).then(None, js=FOCUS, **HIDDEN)
-    page.canvas.dropped(restoring.drop, **offers).then(None, js=FOCUS, **HIDDEN)
+    page.upload.upload(restoring.upload, **offers).then(None, js=OFFERED, **HIDDEN)
+    page.canvas.dropped(restoring.drop, **offers).then(None, js=OFFERED, **HIDDEN)
     if page.maps is not None:
         page.maps.choose(restoring.forget_map, **event)
     opened = page.memory.opened(opening.opened, **event)
@@ -228,12 +247,15 @@ def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, 
     inputs = {*page.inputs(), panel.kind, panel.offer}
     event: dict[str, Any] = {
         "inputs": inputs,
-        "outputs": [page.canvas, page.visit, *boxes, *panel.parts()],
+        "outputs": [page.canvas, page.further, *boxes, *panel.parts()],
         **HIDDEN,
     }
     panel.kind.input(offering.read_again, **event)
-    panel.use.click(offering.use, **event).then(painting.brought, **paints)
-    panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)
+    used = panel.use.click(offering.use, **event)
+    used.success(None, js=ANSWERED, **HIDDEN)
+    used.then(painting.brought, **paints)
+    cancelled = panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)
+    cancelled.success(None, js=ANSWERED, **HIDDEN)
 
 
 def _connect_words(page: Page, models: Models) -> None:

@@ -1,4 +1,4 @@
-"""What the page remembers of one visit: the shown picture, the gallery, maps from files."""
+"""What the page remembers of one visit: the shown picture, the gallery, the last row."""
 
 from __future__ import annotations
 
@@ -80,10 +80,9 @@ def kept(
 
 @dataclass(frozen=True)
 class Visit:
-    """`further` are maps that no canvas can draw, `kept` the gallery, newest first, `row` the last row;
+    """`kept` is the gallery, newest first, `row` the last row;
     `owed`: what is asked for is to be painted, though nobody has pressed a button."""
 
-    further: Conditions = field(default_factory=Conditions)
     shown: Shown | None = None
     kept: tuple[Kept, ...] = ()
     row: tuple[Kept, ...] = ()

@@ -83,6 +83,20 @@ def _run(command: str, argv: Sequence[str]) -> int:
         return _told(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILED)
     except KeyboardInterrupt:
         return _told("interrupted", INTERRUPTED)
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _told(
+            "there is not enough memory for that: close other programs, or try --low-memory, a smaller batch "
+            "or picture, or --device cpu, where the command has them",
+            FAILED,
+        )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def _told(message: str, code: int) -> int:

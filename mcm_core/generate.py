@@ -165,7 +165,7 @@ def _open_models(given: Mapping[str, Any], record: Record | None) -> MCMPipeline
         given.get("modulator"),
         dtype=given.get("dtype", same.dtype if same else None),
         device=given.get("device", same.device if same else None),
-        low_memory="low_memory" in given,
+        low_memory="low_memory" in given or (same is not None and same.low_memory),
         plain=origin is not None and origin.modulator is None and "modulator" not in given,
     )
 
@@ -188,8 +188,17 @@ def _request(
         raise InputError("There is a drawing, but no modulator that could follow it. Name one: --modulator.")
     height, width = pipeline.base.default_size
     how = Reading(fit=given.get("fit", "crop"), zero_based="zero_based" in given)
-    drawn = _conditions(images, pipeline, (request.height or height, request.width or width), how)
-    return replace(request, conditions=request.conditions.joined(drawn)) if drawn.maps else request
+    size = request.height or height, request.width or width
+    drawn = _conditions(images, pipeline, size, how)
+    recorded = request.conditions.only(request.conditions.maps.keys() - {_modality(name) for name in images})
+    if not {"width", "height"}.isdisjoint(given):
+        recorded = fitted(recorded, size, how.fit)
+    return replace(request, conditions=recorded.joined(drawn))
+
+
+def _modality(name: str) -> str:
+    """What a picture that was named is drawn for."""
+    return SKETCH if name == PHOTO else name
 
 
 def _strength(given: Mapping[str, Any], request: Request, pipeline: MCMPipeline) -> dict[str, float]:
@@ -222,6 +231,8 @@ def _conditions(
             read = from_upload(image, classes, replace(how, kind=name), size)
         else:
             read = fitted(from_map(image, name, channels.get(name, 1)), size, how.fit)
+        if not read.maps:
+            read = Conditions({}, (*read.notes, f"Nothing to draw was found in the picture for --{name}."))
         drawn = drawn.joined(read)
     return drawn
 

@@ -45,7 +45,7 @@ class Setting:
         live = None if self.undrawn is None else self.undrawn.modulator.live
         base, request = self.base, self.request
         scheduler = base.live_scheduler(live.grid) if live else base.make_scheduler(request.scheduler)
-        scheduler.set_timesteps(request.steps, device=base.device)
+        schedulers.set_timesteps(scheduler, request.steps, base.device)
         return scheduler
 
     @property

@@ -45,6 +45,8 @@ from mcm_core.request import (
 )
 from mcm_core.schedule import Moment, moment
 
+HOOKED = ("_hf_hook", "_old_forward")
+"""Where accelerate keeps what moves a network to its device and back: the U-Net's own, not the wrapper's."""
 UNSUITABLE = {
     "PAG": "perturbed-attention guidance puts a third branch into its batches",
     "SAG": "self-attention guidance reads the attention maps of the U-Net",
@@ -173,6 +175,8 @@ class ModulatedUNet(ModelMixin):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name in HOOKED:
+                raise
             return getattr(super().__getattr__("unet"), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -206,14 +210,17 @@ class ModulatedUNet(ModelMixin):
         **kwargs: Any,
     ) -> UNet2DConditionOutput | tuple[Tensor]:
         """The U-Net's output (B, C, h, w), modulated. Arguments are those of the wrapped U-Net."""
-        text = () if encoder_hidden_states is None else (encoder_hidden_states,)
+        is_told = encoder_hidden_states is not None
+        text = (encoder_hidden_states,) if is_told else ()
         output = self.unet(sample, timestep, *text, *args, return_dict=False, **kwargs)[0]
         latents = sample[:, : output.shape[1]]  # an inpainting U-Net sees mask and picture behind them
         now = moment(self._alphas_cumprod, float(torch.as_tensor(timestep).flatten()[0]), self._prediction)
-        output = self._modulated(output, latents, now)
+        output = self._modulated(output, latents, now, is_told)
         return UNet2DConditionOutput(sample=output) if return_dict else (output,)
 
-    def _modulated(self, output: Tensor, latents: Tensor, now: Moment) -> Tensor:
+    def _modulated(self, output: Tensor, latents: Tensor, now: Moment, is_told: bool) -> Tensor:
+        if self.modulator.device != latents.device:  # a hook moved the U-Net, or a pipeline that shares it
+            self.modulator.to(latents.device)
         control = self._control_at(latents)
         progress = 1 - (float(now.timestep) + 1) / len(self._alphas_cumprod)
         if control is None or not control.acts_at(max(progress, 0.0), now):
@@ -221,7 +228,8 @@ class ModulatedUNet(ModelMixin):
         pipe = _calling_pipeline()
         if pipe is not None:
             _check_kind(pipe)
-        count = _unconditional(pipe, len(output)) if self._placement == "conditional" else 0
+        is_guided = is_told and self._placement == "conditional"  # without words there is nothing to guide by
+        count = _unconditional(pipe, len(output)) if is_guided else 0
         negative = output[:count]
         corrected = control.correct(output[count:], latents[count:], now, negative if count else None)
         return torch.cat([negative, corrected.output])

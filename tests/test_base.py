@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, MCMPipeline, Request
-from mcm_core.base import Embeddings
+from mcm_core.base import Embeddings, schedulers
 from mcm_core.base.opening import networks, open_autoencoder, open_pipeline
 from mcm_core.base.schedulers import FEW_STEPS, SCHEDULERS
 from tests import tiny
@@ -355,6 +355,40 @@ def test_flow_matching_is_refused(copied: Path) -> None:
     (copied / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
     edit_index(copied, scheduler=["diffusers", "FlowMatchEulerDiscreteScheduler"])
     refused(copied, "FlowMatchEulerDiscreteScheduler", "not supported")
+
+
+def test_a_pixel_base_of_one_channel_is_refused(ddpm_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(ddpm_folder, tmp_path / "grey")
+    config = json.loads((tmp_path / "grey/unet/config.json").read_text())
+    unet = diffusers.UNet2DModel.from_config({**config, "in_channels": 1, "out_channels": 1})
+    unet.save_pretrained(tmp_path / "grey/unet")
+    refused(tmp_path / "grey", "1 channels")
+
+
+def test_a_codebook_is_searched_in_float32(ldm_folder: Path) -> None:
+    base = Base.from_pretrained(ldm_folder, dtype="bfloat16")
+    assert (base.unet.dtype, base.vae.dtype) == (torch.bfloat16, torch.float32)
+    assert base.decode(torch.zeros(1, base.latent_channels, 8, 8)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["ddim", "ddpm", "dpmsolver++", "euler"])
+def test_no_step_is_made_behind_the_last(sd_folder: Path, name: str) -> None:
+    """Rounding in diffusers gives "trailing" spacing one timestep more, -1, at 61, 103, 121 and 122 steps."""
+    template = Base.from_pretrained(sd_folder).scheduler
+    template.register_to_config(timestep_spacing="trailing")
+    for steps in (8, 60, 61, 103, 121, 122):
+        scheduler = schedulers.converted(template, name)
+        schedulers.set_timesteps(scheduler, steps, torch.device("cpu"))
+        assert len(scheduler.timesteps) - steps in ((0, 1) if hasattr(scheduler, "sigmas") else (0,))
+        assert hasattr(scheduler, "sigmas") or scheduler.timesteps[-1] >= 0
+
+
+def test_deis_knows_nothing_of_another_schedulers_algorithm(sd_folder: Path) -> None:
+    own = Base.from_pretrained(sd_folder).scheduler
+    sde = diffusers.DPMSolverMultistepScheduler.from_config(own.config, algorithm_type="sde-dpmsolver++")
+    scheduler = schedulers.make_scheduler(sde, "deis")
+    scheduler.set_timesteps(3)
+    assert len(scheduler.timesteps) == 3
 
 
 def test_an_inpainting_unet_is_refused(copied: Path) -> None:

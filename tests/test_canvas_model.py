@@ -406,6 +406,36 @@ def test_a_step_that_changes_nothing_is_none_and_a_new_step_forgets_what_was_und
     assert answers == [False, True, False, True, True, True, False]
 
 
+def test_what_was_drawn_comes_back_from_another_size_and_can_be_undone(run: Run) -> None:
+    """There and back, and also where a drawing of the other size was put over it and taken back."""
+    there_and_back, replaced, undone = run("""({ Drawing, drawSegment, toValue }) => {
+        const d = new Drawing(16, 16);
+        const dot = (x) => {
+            d.open();
+            d.edit("labels", (grid) => drawSegment(grid, { x, y: 5 }, { x, y: 5 }, 3, 1));
+            d.close();
+        };
+        dot(3);
+        const first = toValue(d, 0).labels;
+        dot(9);
+        const both = toValue(d, 0).labels;
+        d.resize(24, 8);
+        d.resize(12, 20);
+        d.resize(16, 16);
+        const same = toValue(d, 0).labels === both;
+        d.resize(24, 8);
+        dot(1);
+        d.undo();
+        d.resize(16, 16);
+        const again = toValue(d, 0).labels === both;
+        d.undo();
+        return [same, again, toValue(d, 0).labels === first];
+    }""")
+    assert there_and_back
+    assert replaced
+    assert undone
+
+
 def test_history_is_bounded(run: Run) -> None:
     steps, limit = run("""({ Drawing, drawSegment, MAX_STEPS }) => {
         const d = new Drawing(16, 16);

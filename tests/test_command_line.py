@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mcm_core.__main__ import COMMANDS, main
@@ -107,6 +108,27 @@ class TestGenerate:
         Told(capsys, "generate", "--from", "out.png", "--seed", 8, "--out", "b.png", *models)
         Told(capsys, *DRAWN, "--seed", 8, "--out", "c.png", *models)
         assert Path("b.png").read_bytes() == Path("c.png").read_bytes() != Path("out.png").read_bytes()
+
+    def test_a_drawing_from_a_file_is_cut_to_another_shape_and_not_stretched(
+        self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Told(capsys, *DRAWN, "--seed", 7, "--out", "out.png", *models)
+        wide = ["generate", "--from", "out.png", "--width", 64, "--height", 32, "--out", "wide.png", *models]
+        assert "cut to its middle" in Told(capsys, *wide).err
+        assert np.array_equal(read_png("wide.png").conditions.maps[LABELS], LAYOUT[16:48])
+        assert Told(capsys, *wide, "--fit", "stretch").code == 0
+        assert np.array_equal(read_png("wide.png").conditions.maps[LABELS], LAYOUT[::2])
+
+    def test_an_empty_picture_takes_away_what_was_drawn_and_says_so(
+        self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Image.new("RGB", (64, 64), "white").save("blank.png")
+        Told(capsys, *DRAWN, "--seed", 7, "--out", "out.png", *models)
+        told = Told(
+            capsys, "generate", "--from", "out.png", "--sketch", "blank.png", "--out", "b.png", *models
+        )
+        assert "note: Nothing to draw was found in the picture for --sketch." in told.err
+        assert list(read_png("b.png").conditions.maps) == [LABELS]
 
     def test_plain_is_the_base_and_comparing_shows_both(
         self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]
@@ -265,6 +287,22 @@ class TestErrors:
         told = Told(capsys, "generate", "--out", "a.png", *models)
         assert told.code == 1
         assert "not enough memory" in told.err.splitlines()[-1]
+
+    @pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+    def test_a_model_that_does_not_fit_is_told_in_one_line(
+        self,
+        here: Path,
+        error: type[Exception],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def too_large(*_: object, **__: object) -> None:
+            raise error("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        monkeypatch.setattr("mcm_core.generate.open_models", too_large)
+        told = Told(capsys, "generate", "--out", "a.png")
+        assert told.code == 1
+        assert "not enough memory" in told.error
 
     def test_a_full_disk_leaves_the_old_file(
         self,

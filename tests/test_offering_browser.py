@@ -123,6 +123,23 @@ def test_cancelled_it_leaves_the_drawing_and_can_be_brought_again(visitor: Guest
 
 
 @pytest.mark.browser
+def test_it_is_a_dialog_that_takes_the_keys_and_gives_them_back(visitor: Guest, models: Models) -> None:
+    half_sky(visitor)
+    before = visitor.stored()
+    visitor.brings(map_file(models), "Read as a label map.")
+    wait_until(visitor.page, lambda: visitor.panel.get_attribute("role") == "dialog")
+    wait_until(visitor.page, lambda: visitor.page.evaluate("document.activeElement.id") == "offer-use")
+    visitor.page.keyboard.press("Control+z")
+    assert visitor.stored() == before
+    visitor.page.keyboard.press("Escape")
+    visitor.panel.wait_for(state="hidden")
+    assert visitor.stored() == before
+    wait_until(visitor.page, lambda: not visitor.page.evaluate("document.querySelector('#workbench').inert"))
+    visitor.page.keyboard.press("Control+z")
+    wait_until(visitor.page, lambda: not visitor.stored().maps)
+
+
+@pytest.mark.browser
 def test_it_can_be_read_as_another_kind(visitor: Guest, models: Models) -> None:
     visitor.brings(map_file(models), "Read as a label map.")
     visitor.read_it("as a photo")

@@ -29,7 +29,7 @@ from PIL import Image
 from demo import form, pictures, views
 from demo.app import parse
 from demo.examples import Example, read_examples
-from demo.models import Job, Model, Models, open_models
+from demo.models import Job, Model, Models, _judge, open_models
 from demo.page import lay_out
 from demo.painting import Painting
 from demo.parts import ALL
@@ -44,7 +44,7 @@ from mcm_core.drawing.palette import palette_picture
 from mcm_core.drawing.sketches import sketch_picture
 from mcm_core.engine import Cancelled
 from mcm_core.landscapes.easel import CLASSES as LANDSCAPE
-from mcm_core.models import sources
+from mcm_core.models import SEGMENTER, shipped, sources
 from mcm_core.record import read_png, read_record, to_json
 from mcm_core.request import MAX_SEED, Request
 from tests import pages, tiny
@@ -256,6 +256,19 @@ def test_on_zero_gpu_only_what_can_be_pickled_crosses_the_border(
         next(events)
 
 
+def test_a_judge_of_other_classes_judges_nothing(sd_folder: Path) -> None:
+    """As for a modulator of one's own on the shipped base."""
+    model = pages.tiny_model(sd_folder)
+    assert _judge(model, None) is None
+    with pytest.raises(InputError, match="reads other classes than tiny knows"):
+        _judge(model, str(shipped(SEGMENTER)))
+    base = model.base
+    landscape = tiny.build_modulator(base, classes=[{"name": c.name, "color": c.color} for c in LANDSCAPE])
+    judge = _judge(pages.model(base, landscape), None)
+    assert judge is not None
+    assert judge.classes == LANDSCAPE
+
+
 def test_on_zero_gpu_nothing_is_drafted_while_the_brush_moves(
     sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,11 +345,11 @@ def fields(models: Models) -> form.Form:
         return lay_out(models, []).form
 
 
-def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
+def test_a_link_brings_back_what_it_names(fields: form.Form, models: Models) -> None:
     query = {"prompt": "a lake & <b>hills</b>", "styles": "Night,Oil", "steps": "12", "locked": "false",
              "seed": "99", "scheduler": "euler", "strength.sketch": "0.5", "utm": "x"}  # fmt: skip
     names = {field: name for name, field in fields.by_name().items()}
-    updates = form.from_link(fields, query)
+    updates = form.from_link(fields, query, models.default)
     assert {names[field]: value for field, value in updates.items()} == {
         "prompt": "a lake & <b>hills</b>", "styles": ["Night", "Oil"], "steps": 12, "locked": False,
         "seed": 99, "scheduler": "euler", "strength.sketch": 0.5,
@@ -355,8 +368,10 @@ def test_a_link_brings_back_what_it_names(fields: form.Form) -> None:
         ("end", "2"),
     ],
 )
-def test_what_is_wrong_in_a_link_is_passed_over(fields: form.Form, name: str, bad: str) -> None:
-    assert form.from_link(fields, {name: bad}) == {}
+def test_what_is_wrong_in_a_link_is_passed_over(
+    fields: form.Form, models: Models, name: str, bad: str
+) -> None:
+    assert form.from_link(fields, {name: bad}, models.default) == {}
 
 
 def test_a_request_comes_back_from_the_fields_that_it_filled(fields: form.Form, models: Models) -> None:
@@ -394,7 +409,7 @@ def test_a_modulator_of_few_steps_is_asked_for_what_it_can_do(fields: form.Form,
     )
     asked = model.resolved(fields.request(values, Conditions(), model))
     assert (asked.steps, asked.guidance_scale, asked.scheduler) == (4, 1.0, "lcm")
-    adapted = fields.adapted(model)
+    adapted = fields.adapted(model, model.size)
     assert adapted[fields.scheduler]["choices"] == ["lcm"]
     assert adapted[fields.guidance_scale]["interactive"] is False
 

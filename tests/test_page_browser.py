@@ -22,7 +22,7 @@ from mcm_core.pipeline import Step
 from mcm_core.request import Request
 from tests import pages, tiny
 from tests.browser import Tab, wait_until
-from tests.pages import SIZE, STEPS, Paced
+from tests.pages import SIZE, STEPS, Paced, until
 from tests.visitor import Visitor, paint_sky_and_water, pixels, request_of
 
 if TYPE_CHECKING:
@@ -372,6 +372,26 @@ def test_the_gallery_brings_everything_back(visit: Callable[..., Visitor], tmp_p
     wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value() == "a lake")
     wait_until(visitor.page, lambda: visitor.stored() == drawn)
     assert visitor.generate() == first
+
+
+def test_a_picture_that_is_brought_back_stops_what_is_being_painted(
+    visit: Callable[..., Visitor], pipeline: Paced
+) -> None:
+    """Else the page would show the one, and the server take the other for shown."""
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    first = visitor.generate()
+    visitor.page.locator("#prompt textarea").fill("hills")
+    pipeline.hold()
+    visitor.button("Generate").click()
+    until(lambda: pipeline.active == 1)
+    visitor.page.locator("#gallery button").first.click()
+    wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value() == "")
+    until(lambda: pipeline.active == 0)
+    pipeline.let_go()
+    wait_until(visitor.page, lambda: visitor.state() == "done")
+    assert visitor.finished() == first
+    assert visitor.page.locator("#gallery button").count() == 1
 
 
 def test_a_link_brings_back_prompt_and_settings(visit: Callable[..., Visitor]) -> None:

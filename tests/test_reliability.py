@@ -533,6 +533,7 @@ def test_names_that_were_allowed_and_a_spaces_own_are_served(monkeypatch: pytest
     monkeypatch.setenv("SPACE_HOST", "somebody-mcm.hf.space")
     assert asked(Guard(agreeable), "/", host="somebody-mcm.hf.space")[0] == 200
     assert asked(Guard(agreeable), "/", host="mcm.example")[0] == 421
+    assert asked(Guard(agreeable), "/", host="[")[0] == 421
 
 
 def test_uploads_of_an_address_end_at_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from demo.models import Models
 from demo.page import lay_out
 from demo.restoring import lost
 from mcm_core.drawing.conditions import Conditions
+from mcm_core.drawing.sizes import nearest
 from mcm_core.request import Request
 from tests import pages, tiny
 from tests.browser import wait_until
@@ -62,9 +63,23 @@ def test_a_request_of_another_shape_comes_back_from_the_fields(fields: form.Form
     assert models.default.resolved(fields.request(values, Conditions(), models.default)) == request
 
 
-def test_a_link_names_a_shape_that_is_offered(fields: form.Form) -> None:
-    assert form.from_link(fields, {"shape": "160x96"}) == {fields.shape: "160x96"}
-    assert form.from_link(fields, {"shape": "8000x8000"}) == {}
+def test_a_link_names_a_shape_that_is_offered(fields: form.Form, models: Models) -> None:
+    assert form.from_link(fields, {"shape": "160x96"}, models.default) == {fields.shape: "160x96"}
+    assert form.from_link(fields, {"shape": "8000x8000"}, models.default) == {}
+
+
+def test_a_link_is_read_as_its_own_model_offers_it(fields: form.Form, tmp_path: Path) -> None:
+    """Not as the page's first one does."""
+    larger = pages.tiny_model(tiny.build_stable_diffusion(tmp_path, sample_size=32))
+    for size in larger.sizes:
+        query = {"shape": form.shape(size)}
+        assert form.from_link(fields, query, larger) == {fields.shape: form.shape(size)}
+
+
+def test_another_model_keeps_the_nearest_shape(models: Models, tmp_path: Path) -> None:
+    larger = pages.tiny_model(tiny.build_stable_diffusion(tmp_path, sample_size=32))
+    assert nearest(WIDE, larger.sizes)[0] < nearest(WIDE, larger.sizes)[1]
+    assert nearest(models.default.size, larger.sizes) == larger.size
 
 
 # -- the page ----------------------------------------------------------------------------------------------
@@ -95,6 +110,9 @@ def test_a_picture_of_another_shape_fills_canvas_and_viewer_and_comes_back(
     wait_until(again.page, lambda: again.shown_size() == WIDE)
     assert again.stored() == scaled
     assert again.generate() == first
+    again.shape(OWN)
+    assert again.stored() == drawn
+    again.shape(WIDE)
     other = visit()
     (tmp_path / "first.png").write_bytes(first)
     other.page.locator("input[type=file]").first.set_input_files(tmp_path / "first.png")

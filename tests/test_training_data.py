@@ -226,7 +226,7 @@ def spoil(folder: Path, problem: str) -> None:
         ("another shape", r"another shape than its picture: metadata\.jsonl line 2 .64 x 32 beside 64 x 64"),
         ("unknown id", r"values from 9 to 9, but ids go from 0.*to 3.*: metadata\.jsonl line 2"),
         ("colours of no class", r"colours of no class.*: metadata\.jsonl line 2"),
-        ("ids in a JPEG", r"JPEG, which blurs ids.*: metadata\.jsonl line 2"),
+        ("ids in a JPEG", r"saved with losses.*: metadata\.jsonl line 2"),
         ("truncated picture", r"cannot be used: .*: metadata\.jsonl line 2 .*images/1\.png"),
         ("empty caption", r"the caption is empty: metadata\.jsonl line 2"),
     ],

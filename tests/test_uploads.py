@@ -25,6 +25,7 @@ from mcm_core.drawing.palette import palette_picture
 from mcm_core.drawing.picture_files import open_picture, to_rgb
 from mcm_core.drawing.sketches import edges, sketch_picture
 from mcm_core.drawing.uploads import FITS, Reading, from_map, from_upload, guess_kind
+from mcm_core.landscapes.easel import CLASSES as LANDSCAPE
 
 CLASSES = (
     LabelClass("sky", "#8ec1ef"),
@@ -200,6 +201,27 @@ class TestToRgb:
 
     def test_cmyk(self) -> None:
         assert pixel(Image.new("CMYK", (8, 8), (0, 255, 255, 0))) == [255, 0, 0]
+
+    @pytest.mark.parametrize("form", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
+    def test_ids_are_read_of_what_keeps_every_pixel(self, form: str) -> None:
+        ids = np.arange(4, dtype=np.uint8).repeat(256).reshape(32, 32) % (len(CLASSES) + 1)
+        options = {"lossless": True} if form == "WEBP" else {}
+        image = open_picture(encoded(Image.fromarray(ids), form, **options))
+        assert np.array_equal(from_upload(image, CLASSES, Reading("labels")).maps[LABELS], ids)
+
+    @pytest.mark.parametrize("form", ["JPEG", "WEBP", "AVIF"])
+    def test_ids_are_not_read_of_what_loses_some(self, form: str) -> None:
+        """WebP knows no grey of 4 and 11 of 255: all mountains would be suns."""
+        ids = np.arange(4, dtype=np.uint8).repeat(256).reshape(32, 32) % (len(CLASSES) + 1)
+        image = open_picture(encoded(Image.fromarray(ids), form, quality=100))
+        with pytest.raises(InputError, match="saved with losses"):
+            from_upload(image, CLASSES, Reading("labels"))
+
+    @pytest.mark.parametrize("pen", ["#ff0000", "#ff00ff", "#000080"])
+    def test_a_pen_in_one_colour_of_another_data_set_draws_a_sketch(self, pen: str) -> None:
+        sheet = Image.new("RGB", (256, 256), "white")
+        ImageDraw.Draw(sheet).line([(20, 200), (120, 60), (230, 190)], pen, 4)
+        assert guess_kind(sheet, LANDSCAPE) == "sketch"
 
     def test_the_first_frame_of_an_animation(self) -> None:
         frames = [Image.new("RGB", (16, 16), color) for color in ("#ff0000", "#00ff00")]

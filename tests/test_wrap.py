@@ -9,6 +9,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from PIL import Image
 
 from mcm_core import Base, Conditions, InputError, MCMPipeline, Modulator, Request, modulate
@@ -50,6 +51,30 @@ def test_text_to_image_example_follows_the_drawing_and_leaves_the_pipeline_alone
     assert not np.array_equal(paint(drawn), plain)
     assert np.array_equal(paint(pipe), plain)
     assert type(pipe.unet) is diffusers.UNet2DConditionModel
+
+
+def test_hooks_that_move_the_unet_stay_its_own(pipe: Any, modulator: Modulator) -> None:
+    """As `enable_model_cpu_offload` hangs them on it; from the wrapper nobody could take them off again."""
+    expected = paint(modulate(pipe, modulator, tiny.drawing()))
+    add_hook_to_module(pipe.unet, ModelHook())
+    drawn = modulate(pipe, modulator, tiny.drawing())
+    assert not hasattr(drawn.unet, "_hf_hook")
+    assert np.array_equal(paint(drawn), expected)
+    remove_hook_from_module(drawn.unet, recurse=True)
+    assert not hasattr(pipe.unet, "_hf_hook")
+
+
+def test_a_base_without_words_needs_nothing_said_of_guidance(ldm_folder: Path) -> None:
+    modulator = tiny.build_modulator(Base.from_pretrained(ldm_folder))
+    pipe = quiet(diffusers.LDMPipeline.from_pretrained(ldm_folder))
+
+    def painted(**how: str) -> np.ndarray:
+        drawn = modulate(pipe, modulator, tiny.drawing(), **how)
+        return drawn(
+            num_inference_steps=2, generator=torch.Generator().manual_seed(SEED), output_type="np"
+        ).images
+
+    assert np.array_equal(painted(), painted(placement="both"))
 
 
 def test_image_to_image_example_follows_the_drawing(pipe: Any, modulator: Modulator) -> None:

@@ -17,7 +17,7 @@ export class Drawing {
   constructor(width, height) {
     this.grids = {};
     for (const layer of LAYERS) this.grids[layer] = { width, height, data: new Uint8Array(width * height) };
-    this.unscaled = null; // the grids that it was drawn on, while it is only seen at another size
+    this.unscaled = null; // {grids, done, undone} as it was drawn, while it is only seen at another size
     this.forget();
   }
 
@@ -74,11 +74,11 @@ export class Drawing {
 
   /** Ends the step; true if it changed a pixel. */
   close() {
-    const step = LAYERS.filter((layer) => this.dirty[layer]).map((layer) => this.patch(layer));
+    const patches = LAYERS.filter((layer) => this.dirty[layer]).map((layer) => this.patch(layer));
     this.before = null;
-    if (!step.some((patch) => patch.bits.some((bit) => bit !== 0))) return false;
+    if (!patches.some(({ bits }) => bits.some((bit) => bit !== 0))) return false;
+    this.done.push({ patches, unscaled: this.unscaled });
     this.unscaled = null;
-    this.done.push(step);
     this.undone = [];
     this.trim();
     return true;
@@ -86,10 +86,14 @@ export class Drawing {
 
   /** Takes back a step: {layer: rectangle}, or null where there is none. */
   undo() {
-    return this.replay(this.done, this.undone);
+    const step = this.done.at(-1);
+    const touched = this.replay(this.done, this.undone);
+    if (step) this.unscaled = step.unscaled;
+    return touched;
   }
 
   redo() {
+    if (this.canRedo) this.unscaled = null;
     return this.replay(this.undone, this.done);
   }
 
@@ -102,20 +106,27 @@ export class Drawing {
     }
   }
 
-  /** Another size: the drawing is scaled, and what was before is forgotten. There and back nothing is lost. */
+  /** Another size: the drawing is scaled. There and back nothing is lost, what can be undone included. */
   resize(width, height) {
-    this.unscaled ??= { ...this.grids };
-    for (const layer of LAYERS) {
-      this.grids[layer] = resample(this.unscaled[layer], width, height, layer === "sketch");
-    }
+    this.unscaled ??= { grids: { ...this.grids }, done: this.done, undone: this.undone };
+    const { grids, done, undone } = this.unscaled;
+    for (const layer of LAYERS) this.grids[layer] = resample(grids[layer], width, height, layer === "sketch");
     this.forget();
+    if (width !== grids.labels.width || height !== grids.labels.height) return;
+    Object.assign(this, { grids: { ...grids }, done, undone, unscaled: null });
+  }
+
+  /** What is seen was drawn as these grids of another size; null: as it is. */
+  drawnAs(grids) {
+    this.unscaled = grids && { grids, done: [], undone: [] };
   }
 
   /** Other ids for the same classes, newIds[old id]: what was before is forgotten. */
   renumber(newIds) {
-    const { data } = this.grids.labels;
-    data.forEach((id, pixel) => (data[pixel] = newIds[id] || 0));
-    this.unscaled = null;
+    for (const { labels } of [this.grids, this.unscaled?.grids ?? {}]) {
+      labels?.data.forEach((id, pixel, data) => (data[pixel] = newIds[id] || 0));
+    }
+    if (this.unscaled) this.unscaled = { ...this.unscaled, done: [], undone: [] };
     this.forget();
   }
 
@@ -134,7 +145,7 @@ export class Drawing {
     if (!step) return null;
     to.push(step);
     const touched = {};
-    for (const { layer, rect, bits } of step) {
+    for (const { layer, rect, bits } of step.patches) {
       let at = 0;
       for (const pixel of pixelsOf(rect, this.width)) this.grids[layer].data[pixel] ^= bits[at++];
       touched[layer] = rect;
@@ -143,7 +154,7 @@ export class Drawing {
   }
 
   trim() {
-    const bytes = (step) => step.reduce((sum, patch) => sum + patch.bits.length, 0);
+    const bytes = ({ patches }) => patches.reduce((sum, { bits }) => sum + bits.length, 0);
     let total = this.done.reduce((sum, step) => sum + bytes(step), 0);
     while (this.done.length > MAX_STEPS || (total > MAX_HISTORY_BYTES && this.done.length > 1)) {
       total -= bytes(this.done.shift());
@@ -152,15 +163,9 @@ export class Drawing {
 }
 
 /** The canvas value as Python knows it. */
-export function toValue(drawing, revision) {
-  return {
-    version: 1,
-    width: drawing.width,
-    height: drawing.height,
-    labels: encodeRuns(drawing.grids.labels.data),
-    sketch: encodeRuns(drawing.grids.sketch.data),
-    revision,
-  };
+export function toValue({ grids: { labels, sketch } }, revision) {
+  const { width, height } = labels;
+  return { version: 1, width, height, labels: encodeRuns(labels.data), sketch: encodeRuns(sketch.data), revision };
 }
 
 /** {labels: grid, sketch: grid} of a canvas value, or null where it is damaged. */

@@ -67,7 +67,7 @@ export function listenToKeys(root, editor, classes) {
   const ours = (event) => {
     const focus = document.activeElement;
     const here = root.contains(focus) || focus === document.body || focus.matches("button");
-    return here && root.offsetParent !== null && !event.defaultPrevented;
+    return here && root.offsetParent !== null && !root.closest("[inert]") && !event.defaultPrevented;
   };
 
   const keydown = (event) => {

@@ -41,11 +41,12 @@ class Shelf {
     this.key = key ? `canvas:${key}` : null;
   }
 
-  put(value, classes) {
-    if (this.key) put(this.key, { value, names: classes.map(({ name }) => name) });
+  /** `unscaled` is the value of the size that it was drawn at, where it is only seen at another. */
+  put(value, classes, unscaled) {
+    if (this.key) put(this.key, { value, names: classes.map(({ name }) => name), unscaled });
   }
 
-  /** {value, names} or null. */
+  /** {value, names, unscaled} or null. */
   take() {
     const kept = this.key ? take(this.key) : null;
     return Array.isArray(kept?.names) ? kept : null;
@@ -169,7 +170,8 @@ class Canvas {
   /** Gives the drawing a number and keeps it; the canvas value. */
   keep(revision) {
     const value = toValue(this.drawing, revision);
-    this.shelf.put(value, this.editor.classes);
+    const { unscaled } = this.drawing;
+    this.shelf.put(value, this.editor.classes, unscaled && toValue(unscaled, 0));
     this.revision = this.root.dataset.revision = revision;
     return value;
   }
@@ -205,6 +207,8 @@ class Canvas {
       this.setClasses(readClasses(kept.names.map((name) => ({ name }))));
       this.setSize(readSide(width, this.drawing.width), readSide(height, this.drawing.height));
       this.load(kept.value);
+      this.drawing.forget();
+      this.drawing.drawnAs(fromValue(kept.unscaled, this.editor.classes.length));
     }
     this.adopt();
     if (props.value) this.load(props.value);

@@ -12,7 +12,10 @@ const DRAWING = "canvas:drawing"; // the canvas's own
 const READ = "mcm-link"; // the address whose wishes have been fulfilled in this tab
 const STALE = { drawing: "Of an earlier drawing", words: "Of earlier words" };
 const COPIED = "Link copied; it is in the address bar, too";
-const TOO_LARGE = "Copied without the drawing, which is too large for a link: send the picture instead";
+const COPIED_FROM_FRAME = "Link copied";
+const NOT_COPIED = "The link is in the address bar: copy it from there";
+const NOT_COPIED_FROM_FRAME = "The browser let no link be copied: open the page by itself, and try again";
+const TOO_LARGE = "The drawing is left out, as it is too large for a link: send the picture instead";
 
 class Memory {
   /** gradio: {props, trigger(event, data), upload(file)} */
@@ -48,7 +51,6 @@ class Memory {
       drawing: wishes?.drawing ?? null,
       kept: this.entries,
       path: uploaded?.path ?? null,
-      is_link: Boolean(wishes),
       is_new: !wishes && !kept && !take(DRAWING),
       owed: Boolean(wishes || kept?.owed),
     });
@@ -95,8 +97,10 @@ class Memory {
     const { link, isWhole } = await written(fields, drawing);
     history.replaceState(null, "", link);
     markRead(link.href);
-    navigator.clipboard?.writeText(link.href).catch(() => {});
-    say(isWhole ? COPIED : TOO_LARGE);
+    const isCopied = await copied(link.href);
+    const isFramed = window.top !== window;
+    const done = isCopied ? [COPIED, COPIED_FROM_FRAME] : [NOT_COPIED, NOT_COPIED_FROM_FRAME];
+    say([done[Number(isFramed)], ...(isWhole ? [] : [TOO_LARGE])].join(". "));
   }
 
   // -- what is said -----------------------------------------------------------------------------------------
@@ -105,6 +109,16 @@ class Memory {
     const text = this.isLost ? "Connection lost, trying again" : STALE[this.stale];
     const kind = this.isLost ? "mark lost" : "mark stale";
     this.root.replaceChildren(...(text ? [make("span", { class: kind }, text)] : []));
+  }
+}
+
+/** Whether the text went to the clipboard: pages without a certificate have none, and browsers may refuse. */
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

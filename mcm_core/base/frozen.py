@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from diffusers import VQModel
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,6 +53,14 @@ MIN_LATENTS = 8
 GUIDANCE: dict[Family, float] = {"sd": 7.5, "sdxl": 5.0, "ldm": 1.0, "ddpm": 1.0}
 EMBEDDED_GUIDANCE = 8.0
 """Of a base that is told its guidance; diffusers' LatentConsistencyModelPipeline takes 8.5."""
+
+
+def _wants_float32(autoencoder: nn.Module, dtype: torch.dtype) -> bool:
+    """Whether it overflows in half precision, as it says itself, or chooses from a codebook, of whose entries
+    half precision does not tell neighbours apart."""
+    if isinstance(autoencoder, VQModel):
+        return True
+    return dtype == torch.float16 and bool(autoencoder.config.get("force_upcast", False))
 
 
 class Base:
@@ -94,7 +103,7 @@ class Base:
         self._visitors = text_encoders(pipe) if low_memory else []
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
-        self.vocabulary = vocabulary
+        self.vocabulary, self.low_memory = vocabulary, low_memory
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler
@@ -115,7 +124,7 @@ class Base:
             move(network, memory_format=choose_layout(device))
         if low_memory:
             work_in_tiles(self.vae)
-        if self.vae is not None and dtype == torch.float16 and self.vae.config.get("force_upcast", False):
+        if self.vae is not None and _wants_float32(self.vae, dtype):
             nn.Module.to(self.vae, dtype=torch.float32)
         if preview_decoder is not None:
             require_fit(preview_decoder, self.identity)

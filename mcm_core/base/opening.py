@@ -230,6 +230,9 @@ def _family(parts: set[str], index: Mapping[str, Any], source: str | Path) -> Fa
 
 def _require_supported(pipe: Any, source: str | Path) -> None:
     config = pipe.unet.config
+    latent = any(getattr(pipe, name, None) is not None for name in ("vae", "vqvae"))
+    if not latent and config.out_channels != 3:
+        raise InputError(f"{source} paints {config.out_channels} channels, not red, green and blue.")
     if config.in_channels != config.out_channels:
         raise InputError(
             f"The U-Net of {source} takes {config.in_channels} channels and gives {config.out_channels} (an "

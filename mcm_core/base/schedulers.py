@@ -11,6 +11,7 @@ import inspect
 from typing import Any
 
 import diffusers
+import torch
 from torch import Tensor
 
 from mcm_core.drawing.conditions import InputError
@@ -109,9 +110,22 @@ def make_scheduler(template: Any, name: str | None = None, *, latent: bool = Tru
 def converted(template: Any, name: str, *, latent: bool = True) -> Any:
     """A scheduler of this name on the noise schedule of `template`, whether or not that suits the base."""
     config = {"skip_prk_steps": True, **template.config}  # as every Stable Diffusion folder has it for pndm
+    if name == "deis":  # its algorithms are others than DPM-Solver's, which go by this name, too
+        config.pop("algorithm_type", None)
     if latent:
         config.setdefault("clip_sample", False)
     return SCHEDULERS[name].from_config(config)
+
+
+def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
+    """As the scheduler does it, less the step behind the last one.
+
+    That t = -1 is what rounding makes of "trailing" spacing at some counts (61 of 1000). Schedulers that go
+    by sigmas make a step of it that changes next to nothing; those by timesteps would take it for pure noise.
+    """
+    scheduler.set_timesteps(steps, device=device)
+    if not hasattr(scheduler, "sigmas"):
+        scheduler.timesteps = scheduler.timesteps[scheduler.timesteps >= 0]
 
 
 def live_scheduler(template: Any, grid: int) -> Any:

@@ -98,7 +98,8 @@ def read_labels(image: Image.Image, classes: Sequence[LabelClass], zero_based: b
 def looks_like_labels(image: Image.Image, classes: Sequence[LabelClass]) -> bool:
     """Whether an upright picture is plainly a label map; few palette indices and single bits alone are not.
 
-    Equal channels of colour are ids only where there are two of them: one alone may be a dark pen.
+    Equal channels of colour are ids only where there are two of them, and so it is with other data sets'
+    colours: one alone may be a pen.
     """
     ids = id_plane(image)
     if ids is not None and image.mode not in ("1", "P", "PA") and LOSSY not in image.info:
@@ -106,7 +107,8 @@ def looks_like_labels(image: Image.Image, classes: Sequence[LabelClass]) -> bool
         least = 1 if image.mode in ("L", "I", "F") or image.mode.startswith("I;16") else 2
         if painted.size >= least and _are_ids(ids, classes):
             return True
-    return shows_colors(image, classes)
+    shades = _Shades.of(image)
+    return _share(shades, colors(classes)) >= MOSTLY or _foreign(shades, classes, least=2) is not None
 
 
 def holds_indices(image: Image.Image, classes: Sequence[LabelClass]) -> bool:
@@ -167,8 +169,8 @@ def _from_ids(
 ) -> Conditions:
     if image.info.get(LOSSY):
         raise InputError(
-            "The label map is a JPEG, which blurs ids into their neighbours. Save it as PNG, or in the "
-            "classes' colours."
+            "The label map was saved with losses (JPEG, WebP, AVIF), which turn ids into others. Save it as "
+            "PNG, or in the classes' colours."
         )
     ignored = np.isin(ids, IGNORED) & (ids > len(classes))
     if zero_based:
@@ -346,15 +348,17 @@ def palettes() -> tuple[Palette, ...]:
     )
 
 
-def _foreign(shades: _Shades, classes: Sequence[LabelClass]) -> Palette | None:
-    """The data set whose exact colours nearly all of the picture shows, with something that we have a class
-    for; of several the one of which most can be painted."""
+def _foreign(shades: _Shades, classes: Sequence[LabelClass], least: int = 1) -> Palette | None:
+    """The data set whose exact colours nearly all of the picture shows, at least so many of them, with
+    something that we have a class for; of several the one of which most can be painted."""
     painted = np.where(shades.unpainted(np.zeros((0, 3))), 0, shades.counts)
     found: tuple[float, Palette] | None = None
     for palette in palettes():
         ids, distances = nearest(shades.table, palette.table)
         matches = (distances <= EXACT) & (painted > 0)
         if not painted.sum() or painted[matches].sum() < 0.95 * painted.sum():
+            continue
+        if np.unique(ids[matches]).size < least:
             continue
         taken = named(palette.names, classes)
         usable = painted[matches & (taken[ids - 1] > 0)].sum() / painted.sum()

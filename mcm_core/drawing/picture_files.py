@@ -22,6 +22,7 @@ MAX_DECODED = 150_000_000
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 """A pixel's bytes in memory by mode; all others take four."""
 LOSSY = "lossy"
+LOSSLESS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
 """Where `info` holds this, values were changed when the file was written."""
 MAX_ASPECT = 16
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
@@ -51,7 +52,7 @@ def open_picture(
             image.draft(None, (MAX_SIDE, MAX_SIDE))  # of JPEG alone: no smaller than this
             _check_memory(image)
             image.load()
-            lossy = {LOSSY: True} if image.format == "JPEG" else {}
+            lossy = {LOSSY: True} if _is_lossy(image, source) else {}
             whole = image.copy() if getattr(image, "n_frames", 1) > 1 else image  # frames need the open file
         except InputError:
             raise
@@ -59,6 +60,19 @@ def open_picture(
             raise InputError(f"{_name(source)} {_UNREADABLE}") from error
     whole.info.update(lossy)
     return whole
+
+
+def _is_lossy(image: ImageFile.ImageFile, source: bytes | str | Path) -> bool:
+    """Whether pixels may be other ones than were saved."""
+    if image.format != "WEBP":
+        return image.format not in LOSSLESS
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    place, kinds = 12, list[bytes]()
+    while place + 8 <= len(data):
+        kinds.append(data[place : place + 4])
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return b"VP8L" not in kinds
 
 
 def upright_size(source: bytes | str | Path) -> Size:

@@ -117,7 +117,7 @@ def _names(count: int) -> list[str]:
 def paint(dreaming: Dreaming, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
     """Latents (B, C, h, w) of the base alone, many at a time, each from the noise of its seed."""
     base, scheduler = dreaming.base, dreaming.base.make_scheduler()
-    scheduler.set_timesteps(dreaming.steps, device=base.device)
+    schedulers.set_timesteps(scheduler, dreaming.steps, base.device)
     shape = (base.latent_channels, *(side // base.downscale for side in dreaming.size))
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     latents = torch.stack(noise).to(base.device) * scheduler.init_noise_sigma

@@ -83,7 +83,7 @@ def write_card(
 
 
 def _told(stage: Stage) -> str:
-    return f"{stage.steps:,} steps of {stage.batch} in {stage.precision}: {stage.seconds / 60:.0f} minutes"
+    return f"{stage.steps:,} steps of {stage.batch} in {stage.precision}: {stage.seconds / 60:.1f} minutes"
 
 
 _CARD = """---
@@ -97,7 +97,7 @@ inference:
 tags: [stable-diffusion, landscapes]
 ---
 
-# The mini model: 256 x 256 poster landscapes
+# The mini model: 256 x 256 landscapes in six styles
 
 A small text-to-image latent diffusion model of Stable Diffusion's own parts (CLIP tokenizer and text encoder,
 conditional U-Net with {prediction}, 8x autoencoder, DPM-Solver++), for a machine without a network. It knows
@@ -107,7 +107,7 @@ the style words watercolor, oil painting, pencil drawing, crayon drawing and pix
 ```python
 from diffusers import StableDiffusionPipeline
 
-pipe = StableDiffusionPipeline.from_pretrained("this folder")
+pipe = StableDiffusionPipeline.from_pretrained("PATH/OF/THIS/FOLDER")
 prompt = "a lake and mountains at sunset in autumn"
 picture = pipe(prompt, num_inference_steps={steps}, guidance_scale={guidance}).images[0]
 ```

@@ -115,9 +115,9 @@ Classes of the label map: {classes}.
 ## Use
 
 ```python
-from mcm_core import Base, MCMPipeline, Modulator
+from mcm_core.models import open_models
 
-pipeline = MCMPipeline(Base.from_pretrained("{base}"), Modulator.from_pretrained("this folder"))
+pipeline = open_models(base="{base}", modulator="PATH/OF/THIS/FOLDER")    # folders or hub ids
 ```
 
 ## Training

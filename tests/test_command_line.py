@@ -113,11 +113,13 @@ class TestGenerate:
         self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         Told(capsys, *DRAWN, "--seed", 7, "--out", "out.png", *models)
-        wide = ["generate", "--from", "out.png", "--width", 64, "--height", 32, "--out", "wide.png", *models]
+        wide = ["generate", "--from", "out.png", "--width", 128, "--height", 64, "--out", "wide.png", *models]
         assert "cut to its middle" in Told(capsys, *wide).err
-        assert np.array_equal(read_png("wide.png").conditions.maps[LABELS], LAYOUT[16:48])
+        assert np.array_equal(
+            read_png("wide.png").conditions.maps[LABELS], np.kron(LAYOUT, np.ones((2, 2)))[32:96]
+        )
         assert Told(capsys, *wide, "--fit", "stretch").code == 0
-        assert np.array_equal(read_png("wide.png").conditions.maps[LABELS], LAYOUT[::2])
+        assert np.array_equal(read_png("wide.png").conditions.maps[LABELS], LAYOUT.repeat(2, axis=1))
 
     def test_an_empty_picture_takes_away_what_was_drawn_and_says_so(
         self, here: Path, models: list[str], capsys: pytest.CaptureFixture[str]

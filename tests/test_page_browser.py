@@ -383,7 +383,7 @@ def test_a_picture_that_is_brought_back_stops_what_is_being_painted(
     first = visitor.generate()
     visitor.page.locator("#prompt textarea").fill("hills")
     pipeline.hold()
-    visitor.button("Generate").click()
+    visitor.page.locator("#go").click()
     until(lambda: pipeline.active == 1)
     visitor.page.locator("#gallery button").first.click()
     wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value() == "")

@@ -197,9 +197,8 @@ class Restoring:
         further = request.conditions.only(modality.name for modality in model.further)
         visit = replace(values[page.visit], shown=shown)
         memory = {"stale": "", "shown": shown.view["pictures"][0]["file"]} if shown.view else {"stale": ""}
-        shows = {page.viewer: visit.view(), page.memory: memory}
-        updates |= {page.model: model.name, page.visit: visit, **shows}
-        return {**updates, **with_maps(page, further)}
+        shows: Updates = {page.viewer: visit.view(), page.memory: memory, page.visit: visit}
+        return {**updates, page.model: model.name, **shows, **with_maps(page, further)}
 
 
 def sized(size: Size) -> dict[str, Any]:

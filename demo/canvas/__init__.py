@@ -25,7 +25,7 @@ class Canvas(Component):
     Events: `stroke` (the person has changed the drawing; also after a reload has brought it back, see
     `returned`), `moving` (the brush is under way; with `sends_moves` alone), `generate` (Ctrl+Enter) and
     `dropped` (a picture file was dropped: see `dropped_file`).
-    Give `stroke` listeners `trigger_mode="always_last"`.
+    Give `stroke` listeners a `trigger_mode` that drops no last one: "always_last" or "multiple".
 
     Args:
         classes: what can be painted. After `gr.update(classes=...)` the drawing keeps its classes by name.

@@ -145,7 +145,7 @@ export class ComparePanel {
 
   reason(view) {
     if (this.part === PAIR) return view.gallery?.length > 1 ? null : "Two pictures of this visit can be compared here.";
-    if (!view.modulated) return "No drawing acted on this picture: with and without it are the same.";
+    if (!view.modulated) return "No drawing acted on this picture: it is the same with and without one.";
     return view.twins?.[partIn(view, this.part)] ? null : "";
   }
 }

@@ -55,7 +55,7 @@ EMBEDDED_GUIDANCE = 8.0
 """Of a base that is told its guidance; diffusers' LatentConsistencyModelPipeline takes 8.5."""
 
 
-def _wants_float32(autoencoder: nn.Module, dtype: torch.dtype) -> bool:
+def _wants_float32(autoencoder: Any, dtype: torch.dtype) -> bool:
     """Whether it overflows in half precision, as it says itself, or chooses from a codebook, of whose entries
     half precision does not tell neighbours apart."""
     if isinstance(autoencoder, VQModel):

@@ -125,7 +125,7 @@ def agreement(pairs: Path, scenes: Path) -> dict[str, float]:
     sure, and their share."""
     total, sure, seen = np.zeros((len(CLASSES), len(CLASSES)), np.int64), 0, 0
     for row in rows_of(pairs):
-        name = Path(row["file_name"]).name.removesuffix(".png")
+        name = f"{Path(row['file_name']).name.partition('.')[0]}.png"
         true, read = _grey(scenes / "labels" / name), _grey(pairs / row[LABELS])
         drawn = np.where(read == VOID, VOID, true)
         total += confusions(drawn[None], read[None], len(CLASSES))[0]

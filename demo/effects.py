@@ -45,7 +45,9 @@ class Effects:
             else:
                 twin = views.with_twin(shown.view, run, model, event, part, shown.request.conditions)
                 after = replace(visit, shown=replace(shown, view=twin))
-                yield {self.page.viewer: after.view(), self.page.visit: after}
+                updates = {self.page.viewer: after.view(), self.page.visit: after}
+                if not run.cancel.is_set():  # another picture may be shown by now
+                    yield updates
 
 
 def part_of(event: gr.EventData) -> str:

@@ -130,7 +130,7 @@ class Form:
 
     def chosen_size(self, values: Mapping[Any, Any]) -> Size | None:
         """(H, W) that the menu says, whichever model offers it."""
-        said = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(values[self.shape]))
+        said = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(values[self.shape]))
         return (int(said[2]), int(said[1])) if said else None
 
     def restored(self, request: Resolved) -> Updates:

@@ -71,6 +71,8 @@ class Grids:
         yield self._update(visit, cells, over, wanted, run, {})
         for _, request in wanted:
             for event, view in self.painting.events(Job(shown.model, request), run):
+                if run.cancel.is_set():  # another picture may be shown by now
+                    return
                 if view is not None:
                     yield self._update(visit, cells, over, wanted, run, view)
                 else:

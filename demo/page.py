@@ -35,8 +35,6 @@ FIELDS = ["#prompt", "#seed", "#settings"]
 """What is listened to by `Words`."""
 FITTING = {"crop": "cut to shape", "pad": "given margins", "stretch": "stretched"}
 COPY_LINK = "Copy a link to this"
-KEPT_S = 6 * 3600
-"""How long the server keeps what a page that nobody touches has shown."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,8 @@ def lay_out(models: Models, examples: Sequence[Example]) -> Page:
     model = models.default
     height, width = model.size
     parts: dict[str, Any] = {
-        "visit": gr.State(Visit(), time_to_live=KEPT_S),
-        "further": gr.State(Conditions(), time_to_live=KEPT_S),
+        "visit": gr.State(Visit(), time_to_live=6 * 3600),
+        "further": gr.State(Conditions()),  # not by the time since they were loaded: they may be in use
     }
     with gr.Column(elem_id="workbench"):
         parts |= _head(models)

@@ -202,9 +202,11 @@ class Painting:
         for event, view in self.events(job, run):
             if view is not None:
                 yield {page.viewer: view}
-            elif not run.cancel.is_set():  # else something else has taken its place
+            else:
                 shown = Shown(model.name, event.request, views.done(run, model, event))
-                yield self._kept(visit.keeping(shown, event.images, model.classes, run.live), shown)
+                updates = self._kept(visit.keeping(shown, event.images, model.classes, run.live), shown)
+                if not run.cancel.is_set():  # else something else has taken its place meanwhile
+                    yield updates
 
     def _kept(self, visit: Visit, shown: Shown) -> Updates:
         page = self.page

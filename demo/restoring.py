@@ -77,16 +77,13 @@ class Restoring:
         with readable():
             visit = values[self.page.visit]
             kept = visit.kept[chosen(event, len(visit.kept))]
-            self.runs.stop(request.session_hash)
-            return self._again(values, kept)
+            return self._in_its_place(self._again(values, kept), request)
 
     def choose_cell(self, values: Values, request: gr.Request, event: gr.EventData) -> Updates:
         """The same for a picture of the last row."""
         with readable():
             row = values[self.page.visit].row
-            kept = row[chosen(event, len(row))]
-            self.runs.stop(request.session_hash)
-            return self._again(values, kept)
+            return self._in_its_place(self._again(values, row[chosen(event, len(row))]), request)
 
     def forget_map(self, values: Values, event: gr.EventData) -> Updates:
         """Takes away a map that came from a file."""
@@ -99,11 +96,13 @@ class Restoring:
     def upload(self, values: Values, request: gr.Request) -> Updates:
         with readable():
             path = values[self.page.upload]
-            return self._opened(values, request, Path(path)) if path else {self.page.upload: None}
+            if not path:
+                return {self.page.upload: None}
+            return self._in_its_place(self._opened(values, Path(path)), request)
 
     def drop(self, values: Values, request: gr.Request, event: gr.EventData) -> Updates:
         with readable():
-            return self._opened(values, request, dropped_file(event))
+            return self._in_its_place(self._opened(values, dropped_file(event)), request)
 
     def adapted(self, model: Model, size: Size) -> Updates:
         """The page for another model, and pictures of a size (H, W)."""
@@ -134,9 +133,15 @@ class Restoring:
         view = views.again(kept.view, Run())
         return self._restored(values, Shown(kept.model, kept.request, view, before=kept.before))
 
-    def _opened(self, values: Values, request: gr.Request, path: Path) -> Updates:
+    def _in_its_place(self, updates: Updates, request: gr.Request) -> Updates:
+        """What is being painted stops where another picture is shown now."""
+        if self.page.viewer in updates:
+            self.runs.stop(request.session_hash)
+        return updates
+
+    def _opened(self, values: Values, path: Path) -> Updates:
         """A picture made here restores its request; any other is offered as a drawing, and so is one whose
-        request the models that are here refuse."""
+        request the model that would paint it refuses."""
         here, refused = self.models[values[self.page.model]], list[InputError]()
 
         def judge(record: Record) -> None:
@@ -151,11 +156,10 @@ class Restoring:
         except InputError:
             if not refused:
                 raise
-            notice([f"The request in this picture is for another model. {refused[0]}"])
+            notice([f"The request in this picture cannot be painted here. {refused[0]}"])
             image, record = open_picture(path), None
         if record is not None:
-            self.runs.stop(request.session_hash)
-            return self._recorded(values, record, to_rgb(image))
+            return {**self._recorded(values, record, to_rgb(image)), **self.offering.cancel()}
         return {**self.offering.offered(values, path, image), self.page.upload: None}
 
     def _recorded(self, values: Values, record: Record, pixels: np.ndarray) -> Updates:

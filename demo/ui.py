@@ -46,19 +46,25 @@ CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
 OFFERED = """async () => {
     const seen = (name) => [...document.querySelectorAll(name)].find((one) => one.getClientRects().length);
     const frame = () => new Promise(requestAnimationFrame);
-    for (let waited = 0; waited < 30 && !seen("#offer-cancel"); waited++) await frame();
+    const end = performance.now() + 3000;
+    await frame();
+    do await frame(); while (!seen("#offer-cancel") && performance.now() < end);
     const cancel = seen("#offer-cancel");
+    document.querySelector("#workbench").inert = Boolean(cancel);
     if (!cancel) return;
     const offer = cancel.closest("#offer");
     const dialog = { role: "dialog", "aria-modal": "true", "aria-label": "The picture that was loaded" };
     for (const [name, value] of Object.entries(dialog)) offer.setAttribute(name, value);
-    offer.onkeydown = ({ key }) => key === "Escape" && cancel.click();
-    document.querySelector("#workbench").inert = true;
+    document.onkeydown = ({ key, target }) => {
+        const isListOpen = target.getAttribute?.("aria-expanded") === "true";
+        if (key === "Escape" && !isListOpen) seen("#offer-cancel")?.click();
+    };
     (seen("#offer-use:not(:disabled)") ?? cancel).focus();
 }"""
 """A picture that was brought stands over the page as a dialog; one that was restored is no such offer."""
 ANSWERED = """() => {
     document.querySelector("#workbench").inert = false;
+    document.onkeydown = null;
     document.querySelector("#upload")?.focus();
 }"""
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
@@ -254,8 +260,8 @@ def _connect_offering(offering: Offering, painting: Painting, paints: dict[str, 
     used = panel.use.click(offering.use, **event)
     used.success(None, js=ANSWERED, **HIDDEN)
     used.then(painting.brought, **paints)
-    cancelled = panel.cancel.click(offering.cancel, outputs=panel.parts(), **HIDDEN)
-    cancelled.success(None, js=ANSWERED, **HIDDEN)
+    cancelled = panel.cancel.click(offering.cancel, outputs=panel.parts(), queue=False, **HIDDEN)
+    cancelled.then(None, js=ANSWERED, **HIDDEN)
 
 
 def _connect_words(page: Page, models: Models) -> None:

@@ -35,9 +35,9 @@ def check(name: str, prompt: str) -> None:
     Raises:
         InputError: there is one.
     """
-    for weight in _read(prompt)[1]:
+    for mark in _read(prompt)[1]:
         raise InputError(
-            f"The {name} gives words a weight of {weight}: weights go from 0 to {MAX_WEIGHT:g}, as in "
+            f"The {name} gives words a weight of {mark[1]}: weights go from 0 to {MAX_WEIGHT:g}, as in "
             "(red boat:1.3). If it is meant as text, leave out its brackets."
         )
 
@@ -46,15 +46,16 @@ def as_prompt(caption: str) -> str:
     """The caption without the brackets that close behind numbers which are no weights, so that `check` takes
     it; the rest says what it said."""
     while wrong := _read(caption)[1]:
-        caption = re.sub(rf"(:\s*{re.escape(wrong[0])}\s*)\)", r"\1", caption)
+        end = wrong[0].end()
+        caption = caption[: end - 1] + caption[end:]
     return caption
 
 
-def _read(prompt: str) -> tuple[list[Part], list[str]]:
-    """Parts in their order, some of them empty, and the numbers that are no weights."""
+def _read(prompt: str) -> tuple[list[Part], list[re.Match[str]]]:
+    """Parts in their order, some of them empty, and the marks whose numbers are no weights."""
     read: list[Part] = []
     opened: list[int] = []  # where in `read` a bracket stands that is not closed yet
-    wrong: list[str] = []
+    wrong: list[re.Match[str]] = []
     end = 0
     for mark in _MARKS.finditer(prompt):
         read.append(Part(prompt[end : mark.start()]))
@@ -64,7 +65,7 @@ def _read(prompt: str) -> tuple[list[Part], list[str]]:
         if weight is not None and _weighted(read, start or 0, float(weight)):
             continue
         if weight is not None:
-            wrong.append(weight)
+            wrong.append(mark)
         if mark[0] == "(":
             opened.append(len(read))
         read.append(Part(mark[0]))

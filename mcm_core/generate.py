@@ -165,7 +165,7 @@ def _open_models(given: Mapping[str, Any], record: Record | None) -> MCMPipeline
         given.get("modulator"),
         dtype=given.get("dtype", same.dtype if same else None),
         device=given.get("device", same.device if same else None),
-        low_memory="low_memory" in given or (same is not None and same.low_memory),
+        low_memory="low_memory" in given,
         plain=origin is not None and origin.modulator is None and "modulator" not in given,
     )
 
@@ -189,11 +189,14 @@ def _request(
     height, width = pipeline.base.default_size
     how = Reading(fit=given.get("fit", "crop"), zero_based="zero_based" in given)
     size = request.height or height, request.width or width
-    drawn = _conditions(images, pipeline, size, how)
-    recorded = request.conditions.only(request.conditions.maps.keys() - {_modality(name) for name in images})
-    if not {"width", "height"}.isdisjoint(given):
+    recorded = request.conditions
+    if record and size != (record.request.height or height, record.request.width or width):
         recorded = fitted(recorded, size, how.fit)
-    return replace(request, conditions=recorded.joined(drawn))
+    if images:
+        given_anew = [_modality(name) for name in images]
+        kept = recorded.only(name for name in recorded.maps if name not in given_anew)
+        recorded = kept.joined(_conditions(images, pipeline, size, how))
+    return replace(request, conditions=recorded)
 
 
 def _modality(name: str) -> str:

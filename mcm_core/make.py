@@ -18,6 +18,7 @@ from pathlib import Path
 from mcm_core.drawing.conditions import LABELS, InputError
 from mcm_core.files import write_whole
 from mcm_core.sums import digest
+from mcm_core.training.rows import METADATA
 
 TEACHER = "teacher.sha256"
 """In the folder of the modulator of few steps: of which modulator it is made."""
@@ -57,7 +58,8 @@ def check(options: argparse.Namespace) -> None:
         from mcm_core.space import require_hub_id
 
         require_hub_id(options.space_base or options.base)
-    if options.images and options.caption is None and not options.captioner:
+    is_made = (options.out / "pairs" / METADATA).is_file()
+    if options.images and options.caption is None and not options.captioner and not is_made:
         from mcm_core.pairs.captioning import beside
         from mcm_core.pairs.prepare import find_photos
 
@@ -97,7 +99,7 @@ def make_live(options: argparse.Namespace) -> int:
     if not options.live_steps:
         return 0
     teacher, live = options.out / "modulator", options.out / "live"
-    _forget_another_teacher(live, str(digest(teacher)))
+    _forget_another_teacher(live, teacher)
     if _is_whole(live, options.live_steps):
         return 0
     from mcm_core.training import distil
@@ -106,14 +108,17 @@ def make_live(options: argparse.Namespace) -> int:
     return distil.main([*_training(options, "live", options.live_steps), *given])
 
 
-def _forget_another_teacher(live: Path, teacher: str) -> None:
+def _forget_another_teacher(live: Path, teacher: Path) -> None:
     """Begins anew where the modulator has been trained on since."""
-    kept = live / TEACHER
-    if kept.is_file() and kept.read_text(encoding="utf-8") != teacher:
+    kept, now = live / TEACHER, str(digest(teacher))
+    if kept.is_file() and kept.read_text(encoding="utf-8") != now:
         print("The modulator is another one by now: the one of few steps is made anew.")
-        shutil.rmtree(live)
+        stale = live.with_name(f"{live.name}.stale")
+        shutil.rmtree(stale, ignore_errors=True)
+        live.rename(stale)  # at once: half of it would be taken for a run to go on with
+        shutil.rmtree(stale)
     live.mkdir(parents=True, exist_ok=True)
-    write_whole(kept, teacher.encode())
+    write_whole(kept, now.encode())
 
 
 def report(options: argparse.Namespace) -> int:

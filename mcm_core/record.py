@@ -47,8 +47,7 @@ class Origin:
     """Which models made a picture, and in which precision; modulator fields are None where there was none.
 
     `base_sums` stands for all files of the base, text encoder and autoencoder, too: see `Base.sums`. It is
-    None where these lie without their sums, and in older records. `low_memory` says that large pictures were
-    decoded in tiles.
+    None where these lie without their sums, and in older records.
     """
 
     base: str
@@ -58,7 +57,6 @@ class Origin:
     dtype: str
     device: str
     base_sums: str | None = None
-    low_memory: bool = False
 
     @classmethod
     def of(cls, base: Base, modulator: Modulator | None) -> Origin:
@@ -70,7 +68,6 @@ class Origin:
             dtype=str(base.dtype).removeprefix("torch."),
             device=base.device.type,
             base_sums=base.sums,
-            low_memory=base.low_memory,
         )
 
     def differences(self, now: Origin) -> tuple[str, ...]:
@@ -86,13 +83,7 @@ class Origin:
             notes.append(
                 f"it was made in {self.dtype} on {self.device}, and now in {now.dtype} on {now.device}"
             )
-        if self.low_memory != now.low_memory:
-            notes.append(f"it was made with{'' if self.low_memory else 'out'} --low-memory")
         return tuple(notes)
-
-    def entries(self) -> dict[str, Any]:
-        """As records hold it; those of pictures that were not decoded in tiles say nothing of that."""
-        return {name: value for name, value in asdict(self).items() if name != "low_memory" or value}
 
 
 @dataclass(frozen=True)
@@ -206,7 +197,7 @@ def to_json(record: Record) -> str:
         "request": {**request, "strength": dict(record.request.strength)},
         "drawing": drawing,
         "maps": {name: _packed(conditions.maps[name]) for name in others},
-        "origin": record.origin.entries() if record.origin else None,
+        "origin": asdict(record.origin) if record.origin else None,
         **({"pixels": record.pixels} if record.pixels else {}),
     }
     return json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
@@ -271,12 +262,9 @@ def _origin(values: Any) -> Origin | None:
     if values is None:
         return None
     if isinstance(values, dict):
-        values = {"base_sums": None, "low_memory": False, **values}
+        values = {"base_sums": None, **values}
     _require_keys(values, {f.name for f in fields(Origin)}, "origin")
-    texts = [value for name, value in values.items() if name != "low_memory"]
-    if not all(value is None or isinstance(value, str) for value in texts) or not isinstance(
-        values["low_memory"], bool
-    ):
+    if not all(value is None or isinstance(value, str) for value in values.values()):
         raise InputError(_NOT_A_RECORD.format("its origin is of another type"))
     return Origin(**values)
 

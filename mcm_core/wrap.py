@@ -180,7 +180,12 @@ class ModulatedUNet(ModelMixin):
             return getattr(super().__getattr__("unet"), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        mine = name in self.__dict__ or hasattr(type(self), name) or "unet" not in self._modules
+        mine = (
+            name in HOOKED
+            or name in self.__dict__
+            or hasattr(type(self), name)
+            or "unet" not in self._modules
+        )
         owner = self if mine or not hasattr(self.unet, name) else self.unet
         nn.Module.__setattr__(owner, name, value)
 

@@ -202,6 +202,18 @@ def test_its_teacher_is_guided_as_the_base_is(argv: list[str], base: Base) -> No
     assert command.parse(argv).live(base).guidance_scale == base.default_guidance_scale == 7.5
 
 
+def test_a_run_goes_on_with_the_guidance_that_it_was_begun_with(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also without saying it again: once the default was another."""
+    assert command.main([*argv, "--steps", "1", "--guidance-scale", "3"]) == 0
+    assert command.main([*argv, "--steps", "2"]) == 0
+    assert "Going on from step 1." in capsys.readouterr().out
+    assert Modulator.from_pretrained(tmp_path / "out").config.live["guidance_scale"] == 3
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["options"]["guidance_scale"] == 3
+
+
 def test_a_base_without_text_is_distilled_without_guidance(
     tmp_path: Path, data: Path, ldm_folder: Path
 ) -> None:

@@ -78,6 +78,7 @@ class TestReading:
 
     def test_of_a_caption_only_what_is_no_weight_changes(self) -> None:
         assert as_prompt("a (red:1.5) boat (16:9)") == "a (red:1.5) boat (16:9"
+        assert as_prompt("(red boat:1.5) ((house:1.5):1.5)") == "(red boat:1.5) ((house:1.5):1.5"
 
     @pytest.mark.parametrize("prompt", ["a (boat:2.5)", "((boat:1.5):1.5)", "(boat:-1)"])
     def test_a_number_that_is_no_weight_is_refused_where_someone_typed_it(

@@ -140,6 +140,19 @@ def test_it_is_a_dialog_that_takes_the_keys_and_gives_them_back(visitor: Guest, 
 
 
 @pytest.mark.browser
+def test_a_picture_that_was_made_here_takes_the_place_of_what_was_offered(
+    visitor: Guest, models: Models, tmp_path: Path
+) -> None:
+    half_sky(visitor)
+    (tmp_path / "made.png").write_bytes(visitor.generate())
+    visitor.brings(map_file(models), "Read as a label map.")
+    wait_until(visitor.page, lambda: visitor.page.evaluate("document.querySelector('#workbench').inert"))
+    visitor.page.locator("input[type=file]").first.set_input_files(tmp_path / "made.png")
+    visitor.panel.wait_for(state="hidden")
+    wait_until(visitor.page, lambda: not visitor.page.evaluate("document.querySelector('#workbench').inert"))
+
+
+@pytest.mark.browser
 def test_it_can_be_read_as_another_kind(visitor: Guest, models: Models) -> None:
     visitor.brings(map_file(models), "Read as a label map.")
     visitor.read_it("as a photo")

@@ -492,7 +492,7 @@ def test_the_agreement_is_shown_where_pictures_can_be_read_again(sd_folder: Path
 def test_without_a_segmentation_model_the_page_says_so(models: Models) -> None:
     view = views.done(Run(), models.default, models.default.pipeline(Request(conditions=halves(), steps=2)))
     assert view["followed"] is None
-    assert "No segmentation model" in view["not_followed"]
+    assert "no segmentation model" in view["not_followed"]
 
 
 def test_the_gallery_keeps_single_pictures_newest_first_and_not_without_end(models: Models) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from demo import form, painting, views
 from demo.form import LIVE_STEPS
@@ -19,6 +19,7 @@ from demo.models import Drafts, Models
 from mcm_core import MCMPipeline
 from mcm_core.drawing.conditions import LABELS, Conditions
 from mcm_core.pipeline import Step
+from mcm_core.record import read_record
 from mcm_core.request import Request
 from tests import pages, tiny
 from tests.browser import Tab, wait_until
@@ -392,6 +393,29 @@ def test_a_picture_that_is_brought_back_stops_what_is_being_painted(
     wait_until(visitor.page, lambda: visitor.state() == "done")
     assert visitor.finished() == first
     assert visitor.page.locator("#gallery button").count() == 1
+
+
+def test_an_edited_picture_brings_its_settings_and_stops_nothing(
+    visit: Callable[..., Visitor], pipeline: Paced, tmp_path: Path
+) -> None:
+    visitor = visit()
+    paint_sky_and_water(visitor)
+    visitor.page.locator("#prompt textarea").fill("hills")
+    image = Image.open(BytesIO(visitor.generate()))
+    edited = PngImagePlugin.PngInfo()
+    for name, text in image.text.items():  # type: ignore[attr-defined]
+        edited.add_text(name, text)
+    ImageOps.invert(image).save(tmp_path / "edited.png", pnginfo=edited)
+    visitor.page.locator("#prompt textarea").fill("a lake")
+    pipeline.hold()
+    before = visitor.run()
+    visitor.page.locator("#go").click()
+    until(lambda: pipeline.active == 1)
+    visitor.page.locator("input[type=file]").first.set_input_files(tmp_path / "edited.png")
+    wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value() == "hills")
+    pipeline.let_go()
+    wait_until(visitor.page, lambda: visitor.run() > before and visitor.state() == "done")
+    assert read_record(visitor.finished()).request.prompt == "a lake"
 
 
 def test_a_link_brings_back_prompt_and_settings(visit: Callable[..., Visitor]) -> None:

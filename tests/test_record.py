@@ -320,13 +320,6 @@ class TestOrigin:
         (told,) = ORIGIN.differences(replace(ORIGIN, dtype="float16", device="cuda"))
         assert "float16 on cuda" in told
 
-    def test_decoding_in_tiles_is_told_and_kept(self) -> None:
-        tiled = replace(ORIGIN, low_memory=True)
-        assert "with --low-memory" in tiled.differences(ORIGIN)[0]
-        assert "without --low-memory" in ORIGIN.differences(tiled)[0]
-        assert from_json(to_json(Record(Request(), tiled))).origin == tiled
-        assert "low_memory" not in to_json(Record(Request(), ORIGIN)), "as in records of older versions"
-
     def test_other_files_of_the_same_unet_are_told(self) -> None:
         """Such as another autoencoder, which the fingerprint does not see."""
         mine, theirs = replace(ORIGIN, base_sums="11"), replace(ORIGIN, base_sums="22")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from demo import form
 from demo.models import Models
+from demo.offering import Offering
+from demo.offering import lay_out as lay_out_offer
 from demo.page import lay_out
-from demo.restoring import lost
+from demo.restoring import Restoring, lost
+from demo.runs import Runs
 from mcm_core.drawing.conditions import Conditions
-from mcm_core.drawing.sizes import nearest
 from mcm_core.request import Request
 from tests import pages, tiny
 from tests.browser import wait_until
@@ -76,10 +80,20 @@ def test_a_link_is_read_as_its_own_model_offers_it(fields: form.Form, tmp_path: 
         assert form.from_link(fields, query, larger) == {fields.shape: form.shape(size)}
 
 
-def test_another_model_keeps_the_nearest_shape(models: Models, tmp_path: Path) -> None:
-    larger = pages.tiny_model(tiny.build_stable_diffusion(tmp_path, sample_size=32))
-    assert nearest(WIDE, larger.sizes)[0] < nearest(WIDE, larger.sizes)[1]
-    assert nearest(models.default.size, larger.sizes) == larger.size
+def test_another_model_takes_the_nearest_shape_that_it_offers(models: Models, tmp_path: Path) -> None:
+    folder = tiny.build_stable_diffusion(tmp_path, sample_size=32)
+    larger = replace(pages.tiny_model(folder), name="larger")
+    both = Models([models.default, larger])
+    with gr.Blocks():
+        page = lay_out(both, [])
+        restoring = Restoring(page, both, Runs(), [], Offering(page, lay_out_offer(larger), both))
+    for chosen in models.default.sizes:
+        updates = restoring.choose_model({page.model: "larger", page.form.shape: form.shape(chosen)})
+        told = updates[page.form.shape]["value"]
+        height, width = updates[page.canvas]["height"], updates[page.canvas]["width"]
+        assert told == form.shape((height, width))
+        assert (height, width) in larger.sizes
+        assert np.sign(width - height) == np.sign(chosen[1] - chosen[0])
 
 
 # -- the page ----------------------------------------------------------------------------------------------

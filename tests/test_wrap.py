@@ -60,8 +60,13 @@ def test_hooks_that_move_the_unet_stay_its_own(pipe: Any, modulator: Modulator) 
     drawn = modulate(pipe, modulator, tiny.drawing())
     assert not hasattr(drawn.unet, "_hf_hook")
     assert np.array_equal(paint(drawn), expected)
-    remove_hook_from_module(drawn.unet, recurse=True)
-    assert not hasattr(pipe.unet, "_hf_hook")
+    plain = paint(pipe)
+    add_hook_to_module(drawn.unet, ModelHook())
+    assert np.array_equal(paint(drawn), expected)
+    assert np.array_equal(paint(pipe), plain)
+    remove_hook_from_module(drawn.unet)
+    assert np.array_equal(paint(drawn), expected)
+    assert hasattr(pipe.unet, "_hf_hook")
 
 
 def test_a_base_without_words_needs_nothing_said_of_guidance(ldm_folder: Path) -> None:

@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 
 from mcm_core.training import TrainingError
 from mcm_core.training.batches import EXACT, Batch, Batches, Plan
-from mcm_core.training.fit import Saving, Schedule, Training, fit, go_on
+from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit, go_on
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job
 from mcm_core.training.optimiser import Optimiser
-from mcm_core.training.precision import autocast
+from mcm_core.training.precision import autocast, first_loss_scale
 from mcm_core.training.stopping import Stop
 
 from .methods import Method
@@ -117,7 +117,8 @@ def learned(
         network, candidate.lr, matrices=candidate.matrices, weight_decay=options.weight_decay
     )
     schedule = Schedule(ENDLESS, options.warmup, seconds=course.seconds)
-    training = Training(network, optimiser, schedule, EMA, options.clip)
+    progress = Progress(loss_scale=first_loss_scale(course.job.precision))
+    training = Training(network, optimiser, schedule, EMA, options.clip, progress)
     go_on(training, folder)
 
     def losses(batch: Batch) -> dict[str, torch.Tensor]:

@@ -108,7 +108,8 @@ export class Drawing {
 
   /** Another size: the drawing is scaled. There and back nothing is lost, what can be undone included. */
   resize(width, height) {
-    this.unscaled ??= { grids: { ...this.grids }, done: this.done, undone: this.undone };
+    const alone = ({ patches }) => ({ patches, unscaled: null }); // else older sizes would pile up behind them
+    this.unscaled ??= { grids: { ...this.grids }, done: this.done.map(alone), undone: this.undone.map(alone) };
     const { grids, done, undone } = this.unscaled;
     for (const layer of LAYERS) this.grids[layer] = resample(grids[layer], width, height, layer === "sketch");
     this.forget();

@@ -103,7 +103,7 @@ class Base:
         self._visitors = text_encoders(pipe) if low_memory else []
         self._tokenizing = threading.Lock()  # the tokenizers cannot be borrowed by two threads at once
         self.family, self.dtype, self.device = family, dtype, device
-        self.vocabulary, self.low_memory = vocabulary, low_memory
+        self.vocabulary = vocabulary
         self.unet = pipe.unet
         self.vae = getattr(pipe, "vae", None) or getattr(pipe, "vqvae", None)
         self.scheduler = pipe.scheduler

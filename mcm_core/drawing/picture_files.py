@@ -21,8 +21,8 @@ MAX_DECODED = 150_000_000
 """Bytes that a decoded picture may take; Pillow holds colours in four bytes a pixel."""
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 """A pixel's bytes in memory by mode; all others take four."""
-LOSSY = "lossy"
 LOSSLESS = ("PNG", "GIF", "BMP", "TIFF", "PPM")
+LOSSY = "lossy"
 """Where `info` holds this, values were changed when the file was written."""
 MAX_ASPECT = 16
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")

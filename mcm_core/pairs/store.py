@@ -89,7 +89,8 @@ class Store:
     def _require_classes(self, classes: list[dict[str, Any]]) -> None:
         path = self.folder / CLASSES
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else classes
-        if before != classes and self.entries():
+        named, now = ([label["name"] for label in some] for some in (before, classes))
+        if named != now and self.entries():
             raise InputError(
                 f"{self.folder} holds maps of other classes, or of the same in another order. Take the same "
                 "list to go on, or another --out."

@@ -4,8 +4,9 @@ The result, what lies beside it and going on are as in `training.modulator`.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from mcm_core.schedule import SMALLEST_ALPHA
 from mcm_core.training.consistency import Distillation, grid_timesteps
 from mcm_core.training.fit import Training
 from mcm_core.training.job import Job, check_layout, make_modulator, summary
-from mcm_core.training.modulator import begin, run, start, told
+from mcm_core.training.modulator import RECORD, begin, run, start, told
 from mcm_core.training.options import (
     FREE_ON_RESUME,
     Options,
@@ -60,8 +61,8 @@ class DistilOptions(Options):
 
     def live(self, base: Base) -> Live:
         """How the result is sampled. Its teacher is guided as the base is, unless an option differs."""
-        scale = base.default_guidance_scale if self.guidance_scale is None else self.guidance_scale
-        return Live(self.live_steps, scale, self.grid)
+        scale = max(1.0, base.default_guidance_scale)
+        return Live(self.live_steps, scale if self.guidance_scale is None else self.guidance_scale, self.grid)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,6 +78,8 @@ def distil(options: DistilOptions) -> int:
             options.student, Modulator.from_pretrained(options.student), teacher.modalities, teacher.classes
         )
     job = begin(options)
+    options = guided(options, job)
+    job = replace(job, options=options)
     teacher.to(job.accelerator.device, memory_format=torch.channels_last)
     student = make_student(job, options.student or str(options.init), options.live(job.base))
     job.say(summary(job, student))
@@ -84,6 +87,17 @@ def distil(options: DistilOptions) -> int:
         return 0
     training = start(job, student, options.target_ema)
     return run(job, training, distillation(training, teacher))
+
+
+def guided(options: DistilOptions, job: Job) -> DistilOptions:
+    """With the teacher's guidance as a number: what was asked for, what a run in the folder was begun with, or
+    the base's own."""
+    if options.guidance_scale is not None:
+        return options
+    record = job.out / RECORD
+    begun = json.loads(record.read_text(encoding="utf-8"))["options"] if record.is_file() else {}
+    scale = begun.get("guidance_scale") or options.live(job.base).guidance_scale
+    return replace(options, guidance_scale=scale)
 
 
 def open_teacher(folder: str) -> Modulator:

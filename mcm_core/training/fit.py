@@ -114,7 +114,9 @@ class Training(Generic[Network]):
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
+        scale, self.progress = self.progress.loss_scale, Progress(**state["progress"])
+        if self.progress.loss_scale == 1:  # it may come from a device whose numbers need none
+            self.progress.loss_scale = scale
         if self.target is not None:
             self.target.load_state_dict(state["target"])
 

@@ -270,7 +270,7 @@ def add_running(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="auto: bf16 where the device multiplies matrices in it, else fp32",
+        help="auto: bf16 where the device multiplies matrices in it, else fp16 on CUDA and fp32 elsewhere",
     )
     group.add_argument("--seed", type=int)
     group.add_argument(

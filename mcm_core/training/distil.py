@@ -90,8 +90,7 @@ def distil(options: DistilOptions) -> int:
 
 
 def guided(options: DistilOptions, job: Job) -> DistilOptions:
-    """With the teacher's guidance as a number: what was asked for, what a run in the folder was begun with, or
-    the base's own."""
+    """With the teacher's guidance as a number: as asked, as a run in the folder has it, or the base's own."""
     if options.guidance_scale is not None:
         return options
     record = job.out / RECORD

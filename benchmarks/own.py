@@ -55,7 +55,10 @@ def main(argv: Sequence[str]) -> int:
     classes = options.out / "classes.json"
     write_whole(classes, json.dumps(Merging.of(CLASSES).entries(), indent=1).encode())
     segformer = learn_segformer(options)
-    told = {"shipped": evaluated(options, "shipped", shipped(MODULATOR), [MAP, SKETCHED, BOTH, *STYLED])}
+    kept = options.out / "own.json"
+    told = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    told["shipped"] = evaluated(options, "shipped", shipped(MODULATOR), [MAP, SKETCHED, BOTH, *STYLED])
+    write(options, told)
     shared: list[object] = ["--base", options.base, "--classes", classes, "--segmenter", segformer]
     if "dreams" in options.parts:
         pairs = dreams(options, shared)
@@ -64,6 +67,7 @@ def main(argv: Sequence[str]) -> int:
     if "photos" in options.parts:
         pairs = photos(options, shared)
         told["read from photos"] = agreement(pairs, options.out / "scenes")
+        write(options, told)
         for count in options.counts:
             asked = [MAP, SKETCHED, BOTH, *STYLED] if count == options.counts[0] else [MAP]
             told[f"{count} photos"] = learned(options, first_pairs(pairs, count), asked)
@@ -171,9 +175,10 @@ def trained(renders: Renders, out: Path, seconds: float) -> SegformerForSemantic
     device = renders.pictures.device
     network = SegformerForSemanticSegmentation(config).to(device)
     weights = class_weights(renders.labels, len(CLASSES)).sqrt()
+    batch = 64 if device.type == "cuda" else 16
 
     def loss(generator: torch.Generator) -> Tensor:
-        chosen = renders[torch.randint(len(renders.pictures), (16,), generator=generator).to(device)]
+        chosen = renders[torch.randint(len(renders.pictures), (batch,), generator=generator).to(device)]
         chosen = mirrored(chosen) if torch.rand((), generator=generator) < 0.5 else chosen
         pictures, _ = damaged(to_signed(chosen.pictures), generator)
         with autocast(device, AUTO):
@@ -194,6 +199,7 @@ def learned(options: argparse.Namespace, pairs: Path, cases: Iterable[str]) -> d
     folder = options.out / "modulators" / pairs.name
     given = ["--base", options.base, "--data", pairs, "--out", folder]
     given += ["--steps", options.steps, "--batch-size", options.batch_size, "--sample-every", 0]
+    given += ["--workers", options.workers]
     run("train", *given)
     return {"pairs": len(rows_of(pairs)), **evaluated(options, pairs.name, folder, cases)}
 
@@ -262,6 +268,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--segformer-minutes", type=float, default=15, help="of its training (default: 15)")
     one.add_argument("--steps", type=int, default=4000, help="of training each modulator (default: 4000)")
     one.add_argument("--batch-size", type=int, default=16)
+    one.add_argument("--workers", type=int, default=0, help="processes that prepare batches, see train")
     one.add_argument("--count", type=int, default=64, help="held-out scenes that are judged (default: 64)")
     one.add_argument("--device", help="of the SegFormer's training (default: the quickest that is here)")
     return one

@@ -83,6 +83,8 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 SIZE, MARGIN = (900, 480), (60, 20, 250, 45)
 """Of the curves' picture: width and height; left, top, right and bottom of the frame."""
+LABEL = 30
+"""Pixels between two numbers below the frame."""
 COLOURS = (
     "#d62728", "#ff9896", "#8c564b", "#1f77b4", "#17becf", "#2ca02c",
     "#9467bd", "#e377c2", "#7f7f7f", "#bcbd22", "#111111", "#c49c94",
@@ -107,8 +109,11 @@ def curves(by_title: Mapping[str, Sequence[tuple[float, float]]], across: str, u
         height = at(min(places), value)[1]
         draw.line((left, height, right, height), fill="#e4e4e4")
         draw.text((left - 8, height), f"{value:.1f}", "black", font, anchor="rm")
-    for label, x in {f"{x:.2g}": x for x in places}.items():
-        draw.text((at(x, 0)[0], bottom + 6), label, "black", font, anchor="mt")
+    shown = -np.inf
+    for x in sorted(places):
+        if (across_at := at(x, 0)[0]) > shown + LABEL:
+            draw.text((across_at, bottom + 6), f"{x:.2g}", "black", font, anchor="mt")
+            shown = across_at
     draw.text(((left + right) / 2, SIZE[1] - 4), across, "black", font, anchor="mb")
     draw.text((left + 8, top + 6), up, "black", font)
     for number, (title, curve) in enumerate(by_title.items()):

@@ -866,7 +866,7 @@ class TestRun:
         assert (tmp_path / "live-1.jpg").is_file()
 
     def test_a_modulator_of_many_steps_is_not_live(self, models: dict[str, str], tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="needs many steps"):
+        with pytest.raises(InputError, match="--live must be a modulator of few steps"):
             self.evaluate(models, tmp_path, "--live", models["--modulator"])
 
     def test_prompts_in_all_orders(self, models: dict[str, str], tmp_path: Path, calls: list[object]) -> None:

@@ -434,7 +434,8 @@ def test_an_example_fills_the_canvas_and_the_prompt(visit: Callable[..., Visitor
     visitor = visit()
     visitor.page.locator("#examples button").first.click()
     wait_until(visitor.page, lambda: visitor.page.locator("#prompt textarea").input_value())
-    wait_until(visitor.page, lambda: visitor.revision() and visitor.stored().maps)
+    visitor.page.locator(".mcm-canvas.drawn").wait_for()
+    assert visitor.stored().maps
 
 
 # -- how it looks ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,22 @@ def test_diffusers_itself_opens_the_base_and_makes_the_same_picture(base: Base) 
 
 def test_the_base_is_used_with_the_guidance_that_its_card_recommends(base: Base) -> None:
     assert base.default_guidance_scale == GUIDANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("mini", "picture"), ("mini-modulator", "pipeline"), ("mini-live", "pipeline")]
+)
+def test_what_a_card_says_in_python_runs_as_it_stands(
+    name: str, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shipped(name)
+    monkeypatch.chdir(folder.parents[2])
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    told: dict[str, object] = {}
+    exec(code, told)
+    assert told[made] is not None
 
 
 def test_the_modulator_was_made_for_exactly_this_base(base: Base, modulator: Modulator) -> None:

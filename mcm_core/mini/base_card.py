@@ -105,9 +105,10 @@ the rendered landscapes that it was trained on and nothing else: times of day, s
 the style words watercolor, oil painting, pencil drawing, crayon drawing and pixel art.
 
 ```python
+import torch
 from diffusers import StableDiffusionPipeline
 
-pipe = StableDiffusionPipeline.from_pretrained("PATH/OF/THIS/FOLDER")
+pipe = StableDiffusionPipeline.from_pretrained("PATH/OF/THIS/FOLDER", torch_dtype=torch.float32)
 prompt = "a lake and mountains at sunset in autumn"
 picture = pipe(prompt, num_inference_steps={steps}, guidance_scale={guidance}).images[0]
 ```

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import SegformerConfig, SegformerForSemanticSegmentation, SegformerImageProcessorPil
 
+from benchmarks.rivals.learning import ENDLESS
 from mcm_core.__main__ import main as mcm
 from mcm_core.devices import choose_device
 from mcm_core.drawing.conditions import LABELS, SKETCH, VOID
@@ -41,8 +42,6 @@ from mcm_core.training.rows import METADATA
 
 SEGMENTED, PHOTOGRAPHED = 1_000_000, 2_000_000
 """The first scene that the SegFormer learns from, and the first whose picture stands for a photo."""
-ENDLESS = 10**9
-"""Steps: the clock ends the SegFormer's training."""
 STYLED = [f"{style}: {BOTH}" for style in STYLES if style != "poster"]
 ALL_STYLES = f"all styles: {BOTH}"
 PATHS = ("file_name", LABELS, SKETCH, "latents")
@@ -207,7 +206,7 @@ def learned(options: argparse.Namespace, pairs: Path, cases: Iterable[str]) -> d
 def evaluated(
     options: argparse.Namespace, name: str, modulator: Path | str, cases: Iterable[str]
 ) -> dict[str, Any]:
-    """mIoU and stroke F1 by case; of all other styles together also how often the style is recognised."""
+    """mIoU by case, and of all other styles together, with how often the style is recognised."""
     folder = options.out / "evaluations" / name
     models = ["--base", options.base, "--modulator", modulator]
     run("evaluate", *models, "--count", options.count, "--steps", 10, "--cases", *cases, "--out", folder)

@@ -30,6 +30,30 @@ SHOWN = 320
 NAMES = {LABELS: "a label map", SKETCH: "a sketch"}
 MOST_CLASSES = 6
 """As many are named, the largest first."""
+OFFERED = """async () => {
+    const seen = (name) => [...document.querySelectorAll(name)].find((one) => one.getClientRects().length);
+    const frame = () => new Promise(requestAnimationFrame);
+    const end = performance.now() + 3000;
+    await frame();
+    do await frame(); while (!seen("#offer-cancel") && performance.now() < end);
+    const cancel = seen("#offer-cancel");
+    document.querySelector("#workbench").inert = Boolean(cancel);
+    if (!cancel) return;
+    const offer = cancel.closest("#offer");
+    const dialog = { role: "dialog", "aria-modal": "true", "aria-label": "The picture that was loaded" };
+    for (const [name, value] of Object.entries(dialog)) offer.setAttribute(name, value);
+    document.onkeydown = ({ key, target }) => {
+        const isListOpen = target.getAttribute?.("aria-expanded") === "true";
+        if (key === "Escape" && !isListOpen) seen("#offer-cancel")?.click();
+    };
+    (seen("#offer-use:not(:disabled)") ?? cancel).focus();
+}"""
+"""A picture that was brought stands over the page as a dialog; one that was restored is no such offer."""
+ANSWERED = """() => {
+    document.querySelector("#workbench").inert = false;
+    document.onkeydown = null;
+    document.querySelector("#upload")?.focus();
+}"""
 
 Values = Mapping[Any, Any]
 

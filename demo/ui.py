@@ -25,7 +25,7 @@ from .introduced import TITLE, Introduced
 from .malformed import Malformed
 from .memory import link_script, remember_script
 from .models import Models
-from .offering import Offering
+from .offering import ANSWERED, OFFERED, Offering
 from .offering import lay_out as lay_out_offer
 from .opening import Opening
 from .page import COPY_LINK, Page, lay_out
@@ -43,30 +43,6 @@ VISITS = 250
 """Of so many people the server keeps what is shown, the gallery and the row: 4 MB each where all are full."""
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHANGED = "() => { document.dispatchEvent(new Event('mcm-changed')); }"
-OFFERED = """async () => {
-    const seen = (name) => [...document.querySelectorAll(name)].find((one) => one.getClientRects().length);
-    const frame = () => new Promise(requestAnimationFrame);
-    const end = performance.now() + 3000;
-    await frame();
-    do await frame(); while (!seen("#offer-cancel") && performance.now() < end);
-    const cancel = seen("#offer-cancel");
-    document.querySelector("#workbench").inert = Boolean(cancel);
-    if (!cancel) return;
-    const offer = cancel.closest("#offer");
-    const dialog = { role: "dialog", "aria-modal": "true", "aria-label": "The picture that was loaded" };
-    for (const [name, value] of Object.entries(dialog)) offer.setAttribute(name, value);
-    document.onkeydown = ({ key, target }) => {
-        const isListOpen = target.getAttribute?.("aria-expanded") === "true";
-        if (key === "Escape" && !isListOpen) seen("#offer-cancel")?.click();
-    };
-    (seen("#offer-use:not(:disabled)") ?? cancel).focus();
-}"""
-"""A picture that was brought stands over the page as a dialog; one that was restored is no such offer."""
-ANSWERED = """() => {
-    document.querySelector("#workbench").inert = false;
-    document.onkeydown = null;
-    document.querySelector("#upload")?.focus();
-}"""
 AFTER_A_WHILE = f"() => new Promise((end) => setTimeout(end, 2500, {COPY_LINK!r}))"
 
 

@@ -80,8 +80,8 @@ def kept(
 
 @dataclass(frozen=True)
 class Visit:
-    """`kept` is the gallery, newest first, `row` the last row;
-    `owed`: what is asked for is to be painted, though nobody has pressed a button."""
+    """`kept` is the gallery, newest first, `row` the last row. `owed`: what is asked for is to be painted,
+    though nobody has pressed a button."""
 
     shown: Shown | None = None
     kept: tuple[Kept, ...] = ()

@@ -372,7 +372,7 @@ def test_a_codebook_is_searched_in_float32(ldm_folder: Path) -> None:
     assert base.decode(torch.zeros(1, base.latent_channels, 8, 8)).isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["ddim", "ddpm", "dpmsolver++", "euler"])
+@pytest.mark.parametrize("name", ["ddim", "ddpm"])
 def test_no_step_is_made_behind_the_last(sd_folder: Path, name: str) -> None:
     """Rounding in diffusers gives "trailing" spacing one timestep more, -1, at 61, 103, 121 and 122 steps."""
     template = Base.from_pretrained(sd_folder).scheduler
@@ -380,8 +380,8 @@ def test_no_step_is_made_behind_the_last(sd_folder: Path, name: str) -> None:
     for steps in (8, 60, 61, 103, 121, 122):
         scheduler = schedulers.converted(template, name)
         schedulers.set_timesteps(scheduler, steps, torch.device("cpu"))
-        assert len(scheduler.timesteps) - steps in ((0, 1) if hasattr(scheduler, "sigmas") else (0,))
-        assert hasattr(scheduler, "sigmas") or scheduler.timesteps[-1] >= 0
+        assert len(scheduler.timesteps) == steps
+        assert scheduler.timesteps[-1] >= 0
 
 
 def test_deis_knows_nothing_of_another_schedulers_algorithm(sd_folder: Path) -> None:

@@ -46,13 +46,15 @@ class Runs:
         self._lock = threading.Lock()
 
     def begin(self, session: str | None, run: Run) -> None:
-        """Makes `run` the session's own and stops the one before, unless both follow the brush."""
+        """Makes `run` the session's own and stops the one before, unless both follow the brush. One that was
+        asked for before that, and begins only now, is stopped itself: the page passes over its views."""
         with self._lock:
-            before = self._current.get(session)
-            self._current[session] = run
+            other = self._current.get(session, run)
+            older, newer = sorted((run, other), key=lambda one: one.number)
+            self._current[session] = newer
             self._revisions[session] = max(run.revision, self._revisions.get(session, 0))
-        if before is not None and not (run.moves and before.moves):
-            before.cancel.set()
+        if older is not newer and not (run.moves and other.moves):
+            older.cancel.set()
 
     def hear(self, session: str | None, asked: Request, revision: int = 0) -> None:
         """Notes what the page asks for now, unless it comes late: as `begin`, but nothing is painted."""

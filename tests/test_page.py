@@ -532,6 +532,16 @@ def test_a_newer_run_stops_the_older_one_of_the_same_session_only() -> None:
     assert runs.stop("a") is None
 
 
+def test_a_run_that_begins_late_does_not_stop_what_was_asked_for_after_it() -> None:
+    """As after a stroke with Generate at once: the page would wait for ever, as it shows no older views."""
+    runs, stroke, asked = Runs(), Run(live=True), Run()
+    runs.begin("a", asked)
+    runs.begin("a", stroke)
+    assert stroke.cancel.is_set()
+    assert not asked.cancel.is_set()
+    assert runs.stop("a") is asked
+
+
 def test_drafts_that_follow_the_brush_do_not_stop_each_other() -> None:
     runs, first, second, stroke = Runs(), Run(moves=True), Run(moves=True), Run(live=True)
     runs.begin("a", first)

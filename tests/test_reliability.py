@@ -46,7 +46,7 @@ from tests.pages import PATIENCE_S, Paced, canvas_value, connected, halves, pace
 ROOT = Path(__file__).parents[1]
 CLASSES = tuple(LabelClass(*one) for one in tiny.CLASSES)
 MAX_WAITING = 16
-http = httpx.Client(timeout=PATIENCE_S)
+http = httpx.Client(timeout=PATIENCE_S, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 @pytest.fixture(scope="module")

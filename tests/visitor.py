@@ -48,7 +48,8 @@ class Visitor(Drawer):
         return shown.first.get_attribute("src") if shown.count() else None
 
     def file(self, address: str) -> bytes:
-        return self.page.request.get(address).body()
+        """Asked for again where the server had just closed the connection it comes by, as a browser does."""
+        return self.page.request.get(address, max_retries=3).body()
 
     def leave(self) -> None:
         """Before its server goes, for which the page would look again and again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from .methods import METHODS, OURS
 
 REACHED = (0.5, 0.75, 0.9)
 """Shares of the mIoU at which our own curve ends, to which the minutes are told."""
+TITLE_WIDTH = 18
+"""Letters in a line of the sheet's names."""
 
 Told = Mapping[str, Any]
 """Of one method: `cost`, `curve` of (minutes, mIoU), `rows`, `search`, `setting`."""
@@ -141,7 +144,7 @@ def sheet(painters: Sequence[Painter], drawn: Sequence[HeldOut]) -> np.ndarray:
 def _title(text: str, height: int) -> np.ndarray:
     """White, with words."""
     picture = Image.new("RGB", (height, height), "white")
-    words = text.replace(" (", "\n(").replace(", ", ",\n").replace(" of a", "\nof a")
+    words = "\n".join(textwrap.wrap(text, TITLE_WIDTH))
     ImageDraw.Draw(picture).multiline_text(
         (12, height / 2), words, "black", ImageFont.load_default(height // 12), anchor="lm"
     )

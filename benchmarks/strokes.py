@@ -72,7 +72,8 @@ def judged(page: Page, models: Models, folder: Path, before: int) -> Round:
         if seen["state"] != "done" or seen["run"] <= before or running or waiting:
             fault = f"{seen['state']}, {running} run, {waiting} wait"
             continue
-        (folder / "shown.png").write_bytes(page.request.get(seen["file"], max_retries=3).body())
+        file = page.request.get(seen["file"], headers={"Connection": "close"})  # as `Visitor.file`
+        (folder / "shown.png").write_bytes(file.body())
         if read_png(folder / "shown.png").conditions == from_canvas(seen["canvas"], model.classes):
             return Round("", time.monotonic() - begun)
         fault = "the picture is of another drawing"

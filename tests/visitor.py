@@ -48,8 +48,9 @@ class Visitor(Drawer):
         return shown.first.get_attribute("src") if shown.count() else None
 
     def file(self, address: str) -> bytes:
-        """Asked for again where the server had just closed the connection it comes by, as a browser does."""
-        return self.page.request.get(address, max_retries=3).body()
+        """By a connection of its own: one that was kept is closed by the server after a while, and a request
+        that meets this is lost, where a browser would ask again."""
+        return self.page.request.get(address, headers={"Connection": "close"}).body()
 
     def leave(self) -> None:
         """Before its server goes, for which the page would look again and again."""

@@ -143,8 +143,9 @@ def few_pairs(options: argparse.Namespace, job: Job, studio: Studio) -> None:
         for pairs in FEW:
             course = _course(options, job, name, pairs)
             painter = Painter(studio, course.method, after_minutes(course, best), setting)
-            rows = kept(course.folder / f"rows-{options.count}.json", partial(painter.judged, options.count))
-            lines.setdefault(METHODS[name].title, []).append((float(pairs), rows[report.BOTH]["miou"]))
+            drawn = studio.held_out(options.count)
+            miou = kept(course.folder / f"followed-{options.count}.json", partial(painter.followed, drawn))
+            lines.setdefault(METHODS[name].title, []).append((float(pairs), miou))
     report.curves(lines, "pairs", "mIoU with map and sketch").save(options.out / "few-pairs.png")
     (options.out / "few-pairs.json").write_text(json.dumps(lines, indent=1))
 

@@ -381,9 +381,9 @@ def test_the_command_tells_all_and_what_is_known_is_not_done_again(
     """On the shipped base, whose classes the judge knows."""
     assert commands(["render", "--count", "12", "--out", str(tmp_path / "data")]) == 0
     argv = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--methods", OURS]
-    argv += ["--minutes", "0.002", "--batch-size", "2", "--count", "2", "--steps", "1"]
-    few = {"CURVE_SCENES": 1, "SHEET_SCENES": 2, "MARKS": (0.5, 1.0)}
-    for name, value in few.items():
+    argv += ["--minutes", "0.002", "--batch-size", "2", "--count", "2", "--steps", "1", "--few"]
+    small = {"CURVE_SCENES": 1, "SHEET_SCENES": 2, "MARKS": (0.5, 1.0), "FEW": (4, 8), "FEW_METHODS": (OURS,)}
+    for name, value in small.items():
         monkeypatch.setattr(command, name, value)
     monkeypatch.setattr(judging, "VALIDATION_COUNT", 1)
     monkeypatch.setattr(judging, "VARIANTS", 2)
@@ -391,11 +391,14 @@ def test_the_command_tells_all_and_what_is_known_is_not_done_again(
     assert command.main(argv) == 0
     told = capsys.readouterr().out
     out = tmp_path / "out"
-    assert {"table.md", "table.json", "curves.png", "sheet.jpg"} <= {file.name for file in out.iterdir()}
+    files = {"table.md", "table.json", "curves.png", "sheet.jpg", "few-pairs.png", "few-pairs.json"}
+    assert files <= {file.name for file in out.iterdir()}
     table = json.loads((out / "table.json").read_text())
     assert table[OURS]["cost"]["parameters"] == 2_944_696
     assert [*table[OURS]["rows"]] == ["map", "sketch", "map and sketch", "words"]
     assert [minutes for minutes, _ in table[OURS]["curve"]] == sorted(m for m, _ in table[OURS]["curve"])
+    (line,) = json.loads((out / "few-pairs.json").read_text()).values()
+    assert [pairs for pairs, _ in line] == [4, 8]
     monkeypatch.setattr(learning, "fit", None)
     monkeypatch.setattr(command.subprocess, "run", None)
     assert command.main(argv) == 0

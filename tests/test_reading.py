@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Modality
+from mcm_core.modulator import Modulator
 from mcm_core.training import modulator as command
 from mcm_core.training import reading
 from mcm_core.training.batches import Batch, Batches
 from mcm_core.training.conditioned import Conditioned, losses
+from mcm_core.training.fit import Schedule, Training
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job, plan_of
+from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import parse
 from mcm_core.training.reading import LatentReader, Reading, learned_reader, misread, misread_of, new_reader
 from mcm_core.training.stopping import Stop
@@ -134,7 +137,7 @@ def test_it_says_what_is_drawn_in_each_cell(detail: int, side: int) -> None:
 
 @pytest.mark.parametrize(
     ("size", "downscale", "detail"),
-    [((256, 256), 8, 4), ((512, 512), 8, 2), ((1024, 1024), 8, 1), ((64, 64), 2, 2), ((32, 32), 1, 1)],
+    [((256, 256), 8, 2), ((512, 512), 8, 1), ((1024, 1024), 8, 1), ((64, 64), 2, 2), ((32, 32), 1, 1)],
 )
 def test_it_reads_as_fine_as_memory_allows(job: Job, size: Any, downscale: int, detail: int) -> None:
     class Shaped:
@@ -167,36 +170,48 @@ def wrong_of(reader: LatentReader, frozen: Frozen, batch: Batch) -> float:
 # -- the objective -----------------------------------------------------------------------------------------
 
 
-def test_without_weight_it_is_the_noise_loss(job: Job, batch: Batch) -> None:
-    module, frozen = Conditioned(tiny.build_modulator(job.base)), command.make_frozen(job)
-    told = Reading(new_reader(job).eval(), 0.0)(module, frozen, batch, "fp32")
-    expected = losses(module, frozen, batch, "fp32")
+def objective(job: Job, modulator: Modulator, reader: LatentReader, weight: float, step: int = 0) -> Reading:
+    """Of a training of 10 steps after so many of them."""
+    training = Training(modulator, Optimiser(modulator, 1e-3, matrices=False), Schedule(10))
+    training.progress.step = step
+    return Reading(reader, weight, training)
+
+
+@pytest.mark.parametrize(("weight", "step"), [(0.0, 0), (5.0, 10)], ids=["no weight", "in the end"])
+def test_it_is_the_noise_loss_with(job: Job, batch: Batch, weight: float, step: int) -> None:
+    modulator, frozen = tiny.build_modulator(job.base), command.make_frozen(job)
+    reading = objective(job, modulator, new_reader(job).eval(), weight, step)
+    told = reading(Conditioned(modulator), frozen, batch, "fp32")
+    expected = losses(Conditioned(modulator), frozen, batch, "fp32")
     assert told.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(told[name], value)
 
 
-def test_it_adds_so_many_times_what_is_misread(job: Job, batch: Batch) -> None:
-    module, frozen = Conditioned(tiny.build_modulator(job.base)), command.make_frozen(job)
+def test_it_adds_what_is_misread_less_and_less(job: Job, batch: Batch) -> None:
+    modulator, frozen = tiny.build_modulator(job.base), command.make_frozen(job)
     reader = new_reader(job).eval().requires_grad_(False)
-    none, some, more = (Reading(reader, w)(module, frozen, batch, "fp32") for w in (0.0, 1.0, 3.0))
+
+    def told(weight: float, step: int = 0) -> dict[str, Tensor]:
+        reading = objective(job, modulator, reader, weight, step)
+        return dict(reading(Conditioned(modulator), frozen, batch, "fp32"))
+
+    none, some, more, later = told(0.0), told(1.0), told(3.0), told(1.0, step=4)
     for name in none:
         assert some[name] > none[name]
         torch.testing.assert_close(more[name] - none[name], 3 * (some[name] - none[name]))
+        torch.testing.assert_close(later[name] - none[name], 0.6 * (some[name] - none[name]))
 
 
 def test_its_gradient_reaches_the_modulator_and_nothing_else(job: Job, batch: Batch) -> None:
     modulator = tiny.build_modulator(job.base).requires_grad_(True)
-    reader = new_reader(job).eval().requires_grad_(False)
-    gradients = []
+    reader, gradients = new_reader(job).eval().requires_grad_(False), []
     for weight in (0.0, 1.0):
         modulator.zero_grad()
-        Reading(reader, weight)(Conditioned(modulator), command.make_frozen(job), batch, "fp32")[
-            "loss"
-        ].backward()
-        gradients.append(
-            torch.cat([one.grad.flatten() for one in modulator.parameters() if one.grad is not None])
-        )
+        reading = objective(job, modulator, reader, weight)
+        reading(Conditioned(modulator), command.make_frozen(job), batch, "fp32")["loss"].backward()
+        given = [one.grad.flatten() for one in modulator.parameters() if one.grad is not None]
+        gradients.append(torch.cat(given))
     assert not torch.allclose(gradients[0], gradients[1])
     for network in (*job.base.networks(), reader):
         assert all(one.grad is None for one in network.parameters())

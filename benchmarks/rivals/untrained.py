@@ -29,14 +29,15 @@ from .painting import Prediction
 
 # -- gradients of a network that reads ---------------------------------------------------------------------
 
-DETAIL = 4
-"""Cells of the reading along one side of a latent."""
+WIDTH, DETAIL = 96, 4
+"""Channels of what reads, and its cells along one side of a latent."""
 SCALES = (0.1, 0.2, 0.4, 0.8)
 """Strengths to choose from: the gradient's length beside that of the predicted noise."""
 
 
 def reader(job: Job) -> LatentReader:
-    return LatentReader(job.base.latent_channels, job.layout.modalities, len(job.layout.classes), DETAIL)
+    layout, channels = job.layout, job.base.latent_channels
+    return LatentReader(channels, layout.modalities, len(layout.classes), DETAIL, WIDTH, blocks=4)
 
 
 def reading_errors(network: nn.Module, latents: Tensor, drawing: Drawing) -> Tensor:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from mcm_core.training.needs import described, memory_of, needs, seconds_of_a_pi
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, defaults, parse
 from mcm_core.training.precision import first_loss_scale
-from mcm_core.training.reading import Reading, learned_reader
+from mcm_core.training.reading import Reading, learned_reader, new_reader
 from mcm_core.training.stopping import Stop
 from mcm_core.training.watching import (
     HELD_OUT_SAMPLES,
@@ -87,7 +88,8 @@ def train(options: Options) -> int:
 
 
 def _needed(job: Job, modulator: Modulator) -> str:
-    counted = needs(job.base, modulator, job.layout.size, job.precision)
+    make_reader = partial(new_reader, job) if job.options.reading else None
+    counted = needs(job.base, modulator, job.layout.size, job.precision, make_reader)
     options, seconds = job.options, seconds_of_a_picture(job.base, counted, job.layout.size)
     memory = memory_of(job.base.device)
     return described(counted, options.steps, options.batch_size, options.accumulate, seconds, memory)
@@ -111,7 +113,7 @@ def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
     begin_tracking(job)
     with Stop(job.accelerator) as stop:
         if job.options.reading:
-            objective = Reading(learned_reader(job, frozen, stop), job.options.reading)
+            objective = Reading(learned_reader(job, frozen, stop), job.options.reading, training)
         if not stop.signal:
             fit_job(job, training, frozen, objective, stop)
     if training.progress.step < job.options.steps:

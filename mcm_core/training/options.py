@@ -247,7 +247,7 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
         type=float,
         metavar="WEIGHT",
         help="beside the noise loss count so much that the drawing is misread in what the prediction stands "
-        "for; 0: not at all",
+        "for, less and less until the end; 0: not at all",
     )
     group.add_argument("--reader-steps", type=int, help="steps in which --reading learns to read, before")
     add_rates(group)

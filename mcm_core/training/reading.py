@@ -1,19 +1,23 @@
 """A second loss: how well a drawing is read again in the picture that a prediction stands for.
 
     x_0' = (x_t - s eps') / a,   eps' = gamma * eps + nu                     as in `objective`
-    loss + weight * (what is wrong with the drawing that a reader finds in x_0')
+    loss + weight * (1 - share of the training) * (what a reader of x_0' misreads of the drawing)
 
 The noise loss asks for the mean of all pictures that drawing, words and x_t allow, which at much noise is a
 blur that may be read as something else; this asks that it be read as what was drawn. The reader is small
 and reads latents. It has learned on the base's own estimates of x_0, as blurred as these are at any noise,
 so that nothing is decoded and no gradient needs the base. After ControlNet++ (Li et al. 2024, section 3.2),
 where networks for clean pictures read decoded ones, at little noise alone.
+
+It shows early what the drawing is about, and would in the end lead to pictures that are easier to read than
+any picture is. So it counts less and less, and the last word is the noise loss's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
@@ -33,12 +37,11 @@ from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.precision import autocast, first_loss_scale
 from mcm_core.training.stopping import Stop
 
-WIDTH = 96
-BLOCKS = 4
-FINEST = 4
-"""Cells along one side of a latent, at most; and `MOST_CELLS` along one side of a picture of the base's own
-size, since the logits of many classes are what takes memory."""
-MOST_CELLS = 128
+FINEST = 2
+"""Cells along one side of a latent, at most."""
+MOST_CELLS = 64
+"""Along one side of a picture of the base's own size, at least one for each latent: what it reads of many
+classes is what takes memory."""
 LEARNING_RATE = 1e-3
 WARM_UP = 30
 EMA = 0.99
@@ -49,16 +52,22 @@ class LatentReader(nn.Module):
     of void and the classes (B, N + 1, dh, dw), or of an image's planes (B, C, dh, dw)."""
 
     def __init__(
-        self, latent_channels: int, modalities: Sequence[Modality], classes: int, detail: int
+        self,
+        latent_channels: int,
+        modalities: Sequence[Modality],
+        classes: int,
+        detail: int,
+        width: int = 64,
+        blocks: int = 3,
     ) -> None:
         super().__init__()
         self.detail = detail
         self.planes = {one.name: classes + 1 if one.kind == "labels" else one.channels for one in modalities}
-        self.enter = nn.Conv2d(latent_channels, WIDTH, 3, padding=1)
+        self.enter = nn.Conv2d(latent_channels, width, 3, padding=1)
         self.blocks = nn.Sequential(
-            *(ResnetBlock2D(in_channels=WIDTH, temb_channels=None, groups=16) for _ in range(BLOCKS))
+            *(ResnetBlock2D(in_channels=width, temb_channels=None, groups=16) for _ in range(blocks))
         )
-        self.read = nn.Conv2d(WIDTH, sum(self.planes.values()) * detail**2, 3, padding=1)
+        self.read = nn.Conv2d(width, sum(self.planes.values()) * detail**2, 3, padding=1)
 
     def forward(self, latents: Tensor) -> dict[str, Tensor]:
         hidden = self.enter(latents)
@@ -72,7 +81,7 @@ class LatentReader(nn.Module):
 def new_reader(job: Job) -> LatentReader:
     base, layout = job.base, job.layout
     side = max(layout.size) // base.downscale
-    detail = next(d for d in (FINEST, 2, 1) if d == 1 or (d <= base.downscale and d * side <= MOST_CELLS))
+    detail = max(1, min(FINEST, base.downscale, MOST_CELLS // side))
     return LatentReader(base.latent_channels, layout.modalities, len(layout.classes), detail)
 
 
@@ -102,18 +111,21 @@ def _planes(logits: Tensor, planes: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Reading:
-    """The objective, see `conditioned.Objective`: the noise loss, and `weight` times what is misread."""
+    """The objective, see `conditioned.Objective`, of a training: the noise loss, and what is misread, which
+    counts `weight` at first and 0 at the end."""
 
     reader: LatentReader
     weight: float
+    training: Training[Any]
 
     def __call__(self, module: nn.Module, frozen: Frozen, batch: Batch, precision: str) -> Losses:
         now, sample, noise, weights = frozen.noising(batch)
         seen = frozen.seen(sample, now, *frozen.eps(sample, now, batch.texts))
+        weight = self.weight * (1 - self.training.schedule.share(self.training.progress))
 
         def loss(eps: Tensor) -> Tensor:
             wrong = misread_of(self.reader, eps, sample, now, batch, precision)
-            return (weights * errors(eps, noise) + self.weight * wrong).mean()
+            return (weights * errors(eps, noise) + weight * wrong).mean()
 
         return {
             "loss": loss(modulated_eps(module, frozen, seen, batch, precision)),

@@ -95,7 +95,13 @@ def batch_of(base: Base, modulator: Modulator, count: int) -> Batch:
         pictures=latents,
         encoded=True,
         texts=("",) * count,
-        maps={kind.name: torch.ones(count, side, side, dtype=torch.uint8) for kind in modulator.modalities},
+        maps={
+            kind.name: torch.ones(
+                (count, side, side) if kind.kind == "labels" else (count, kind.channels, side, side),
+                dtype=torch.uint8,
+            )
+            for kind in modulator.modalities
+        },
         presence={kind.name: torch.ones(count) for kind in modulator.modalities},
         noise_seeds=tuple(range(count)),
         moments=torch.linspace(0.1, 0.9, count),

@@ -180,7 +180,7 @@ class _Step:
         )
         maps = {
             kind.name: torch.zeros(
-                (batch, height, width) if kind.channels == 1 else (batch, kind.channels, height, width),
+                (batch, height, width) if kind.kind == "labels" else (batch, kind.channels, height, width),
                 dtype=torch.uint8,
             )
             for kind in self.student.modulator.modalities

@@ -15,9 +15,12 @@ from mcm_core.modulator import Modulator
 from mcm_core.training import cache, job
 from mcm_core.training.batches import Batch
 from mcm_core.training.cache import ENCODE_AT_ONCE, at_once, encode
-from mcm_core.training.conditioned import Conditioned, losses
+from mcm_core.training.conditioned import Conditioned, Objective, losses
+from mcm_core.training.fit import Schedule, Training
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.needs import COPIES, LiveBytes, Needs, described, memory_of, needs
+from mcm_core.training.optimiser import Optimiser
+from mcm_core.training.reading import LatentReader, Reading
 from tests import tiny
 from tests.pairs import build_pairs
 
@@ -92,25 +95,46 @@ def batch_of(base: Base, modulator: Modulator, count: int) -> Batch:
         pictures=latents,
         encoded=True,
         texts=("",) * count,
-        maps={kind.name: torch.ones(count, side, side, dtype=torch.uint8) for kind in modulator.modalities},
+        maps={
+            kind.name: torch.ones(
+                (count, side, side) if kind.kind == "labels" else (count, kind.channels, side, side),
+                dtype=torch.uint8,
+            )
+            for kind in modulator.modalities
+        },
         presence={kind.name: torch.ones(count) for kind in modulator.modalities},
         noise_seeds=tuple(range(count)),
         moments=torch.linspace(0.1, 0.9, count),
     )
 
 
-def test_they_are_those_of_a_real_step(base: Base) -> None:
+@pytest.mark.parametrize("reads", [False, True])
+def test_they_are_those_of_a_real_step(base: Base, reads: bool) -> None:
     """Within a tenth: what a step keeps beside its networks, as it is run, and as it was counted."""
     modulator = tiny.build_modulator(base).train()
     frozen, module = Frozen(base, "v", "uniform", (0.0, 1.0)), Conditioned(modulator)
-    counted = needs(base, modulator, base.default_size, "fp32")
-    networks = base.parameter_count + COPIES * sum(one.numel() for one in modulator.parameters())
+
+    def make_reader() -> LatentReader:
+        return LatentReader(base.latent_channels, modulator.modalities, len(modulator.classes), detail=2)
+
+    counted = needs(base, modulator, base.default_size, "fp32", make_reader if reads else None)
+    networks = base.parameter_count + COPIES * size_of(modulator)
+    objective: Objective = losses
+    if reads:
+        reader = make_reader().eval().requires_grad_(False)
+        networks += size_of(reader)
+        training = Training(modulator, Optimiser(modulator, 1e-3, matrices=False), Schedule(10))
+        objective = Reading(reader, 1.0, training)
     for count in (1, 4):
         batch = batch_of(base, modulator, count)
-        losses(module, frozen, batch, "fp32")["loss"].backward()  # from now on there are gradients
+        objective(module, frozen, batch, "fp32")["loss"].backward()  # from now on there are gradients
         with LiveBytes() as live:
-            losses(module, frozen, batch, "fp32")["loss"].backward()
+            objective(module, frozen, batch, "fp32")["loss"].backward()
         assert counted.step(count) - 4 * networks == pytest.approx(live.peak, rel=0.1)
+
+
+def size_of(network: torch.nn.Module) -> int:
+    return sum(one.numel() for one in network.parameters())
 
 
 @pytest.mark.parametrize("size", [(64, 64), (512, 512)])

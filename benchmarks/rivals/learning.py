@@ -14,10 +14,9 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from mcm_core.training import TrainingError
-from mcm_core.training.batches import EXACT, Batch, Batches, Plan
+from mcm_core.training.batches import EXACT, Batch, Batches, Plan, loaded
 from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit, go_on
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job
@@ -174,8 +173,4 @@ def batches(course: Course, steps: range) -> Iterator[list[Batch]]:
     job, options = course.job, course.job.options
     layout, size = job.layout, options.batch_size
     plan = Plan(course.trained, size, layout.modalities, layout.size, options.seed, rates=options.rates)
-    workers = options.workers
-    loader = DataLoader(
-        Batches(job.pairs, plan), None, sampler=steps, num_workers=workers, worker_init_fn=Stop.ignore
-    )
-    return ([batch] for batch in loader)
+    return loaded(Batches(job.pairs, plan), steps, options.workers)

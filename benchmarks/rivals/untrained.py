@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +21,7 @@ from mcm_core.training.batches import Batch
 from mcm_core.training.consistency import x0_of
 from mcm_core.training.frozen import Frozen
 from mcm_core.training.job import Job
+from mcm_core.training.reading import LatentReader, misread
 
 from .drawing import Drawing, of_batch
 from .networks import called
@@ -29,48 +29,20 @@ from .painting import Prediction
 
 # -- gradients of a network that reads ---------------------------------------------------------------------
 
-WIDTH = 96
-DETAIL = 4
-"""Cells of the reading along one side of a latent."""
+WIDTH, DETAIL = 96, 4
+"""Channels of what reads, and its cells along one side of a latent."""
 SCALES = (0.1, 0.2, 0.4, 0.8)
 """Strengths to choose from: the gradient's length beside that of the predicted noise."""
 
 
-class Reader(nn.Module):
-    """Latents (B, C, h, w) -> logits of classes, void among them, (B, N + 1, 4h, 4w), and of strokes
-    (B, 4h, 4w)."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(channels, WIDTH, 3, padding=1)
-        self.blocks = nn.Sequential(
-            *(ResnetBlock2D(in_channels=WIDTH, temb_channels=None, groups=16) for _ in range(4))
-        )
-        self.read = nn.Conv2d(WIDTH, (classes + 2) * DETAIL**2, 3, padding=1)
-
-    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.enter(latents)
-        for block in self.blocks:
-            hidden = block(hidden, None)
-        read = functional.pixel_shuffle(self.read(hidden), DETAIL).float()
-        return read[:, :-1], read[:, -1]
-
-
-def reader(job: Job) -> nn.Module:
-    return Reader(job.base.latent_channels, len(job.layout.classes))
+def reader(job: Job) -> LatentReader:
+    layout, channels = job.layout, job.base.latent_channels
+    return LatentReader(channels, layout.modalities, len(layout.classes), DETAIL, WIDTH, blocks=4)
 
 
 def reading_errors(network: nn.Module, latents: Tensor, drawing: Drawing) -> Tensor:
     """(B,): how far the latents are from the drawing, over what is painted and over the strokes."""
-    classes, strokes = network(latents)
-    size = classes.shape[-2:]
-    labels = functional.interpolate(drawing.labels[:, None].float(), size, mode="nearest-exact")[:, 0].long()
-    painted = (labels != VOID) * drawing.presence[:, 0].view(-1, 1, 1)
-    wrong = functional.cross_entropy(classes, labels, reduction="none") * painted
-    drawn = functional.adaptive_max_pool2d(drawing.sketch.float() / 255, size)[:, 0]
-    missed = functional.binary_cross_entropy_with_logits(strokes, drawn, reduction="none")
-    missed = missed.mean(dim=(1, 2)) * drawing.presence[:, 1]
-    return wrong.sum(dim=(1, 2)) / painted.sum(dim=(1, 2)).clamp(min=1) + missed
+    return misread(network(latents), drawing.maps, drawing.present)
 
 
 def reading_loss(network: nn.Module, frozen: Frozen, batch: Batch) -> Tensor:

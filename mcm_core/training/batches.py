@@ -4,20 +4,22 @@ Nothing random is left to the loop or to worker processes, so a run that is resu
 bit as if it had never stopped, without a state of any sampler to restore.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from mcm_core.drawing.conditions import LABELS, SKETCH, Modality, Size
 from mcm_core.drawing.freehand import repaint, scrawl, unpaint
 from mcm_core.training.cache import Pairs
 from mcm_core.training.dropout import Rates, kept_modalities
 from mcm_core.training.objective import stratified
+from mcm_core.training.stopping import Stop
 
 VARIED = Rates()
 EXACT = Rates(keep_all=1.0, drop_all=0.0, text=0.0, void=0.0, freehand=0.0, flip=0.0)
@@ -117,6 +119,15 @@ class Batches(Dataset[Batch]):
         if is_dropped or not captions:
             return ""
         return captions[0] if len(captions) == 1 else captions[int(random.integers(len(captions)))]
+
+
+def loaded(data: Batches, steps: range, workers: int) -> Iterator[list[Batch]]:
+    """The batches of each of the steps, made by so many processes, 0 for this one."""
+    parts = data.plan.accumulate
+    numbers = range(steps.start * parts, steps.stop * parts)
+    loader = DataLoader(data, None, sampler=numbers, num_workers=workers, worker_init_fn=Stop.ignore)
+    rest = iter(loader)
+    return (list(islice(rest, parts)) for _ in steps)
 
 
 def batch_indices(plan: Plan, number: int) -> list[int]:

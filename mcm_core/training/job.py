@@ -14,7 +14,7 @@ from mcm_core.base import Base
 from mcm_core.base.low_memory import resting
 from mcm_core.drawing.conditions import LABELS, InputError, LabelClass, Modality, Size
 from mcm_core.modulator import Modulator
-from mcm_core.training.batches import split
+from mcm_core.training.batches import Plan, split
 from mcm_core.training.buckets import layout_of, sizes_of
 from mcm_core.training.cache import (
     FilePairs,
@@ -106,6 +106,23 @@ def prepare(options: Options, accelerator: Accelerator) -> Job:
     if accelerator.is_main_process and not options.dry_run:
         _show_what_was_understood(job)
     return job
+
+
+def plan_of(job: Job) -> Plan:
+    """What this process sees of the pairs to train on."""
+    options, accelerator = job.options, job.accelerator
+    return Plan(
+        job.trained,
+        options.batch_size,
+        job.layout.modalities,
+        job.layout.size,
+        options.seed,
+        accelerator.process_index,
+        accelerator.num_processes,
+        options.accumulate,
+        options.rates,
+        job.sizes,
+    )
 
 
 def _reader(options: Options, layout: Layout, device: torch.device) -> Reader:

@@ -7,10 +7,10 @@ The result in `--out` is a diffusers folder (config.json, safetensors) with a mo
 import copy
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,24 @@ import cv2
 import diffusers
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from torch.utils.data import DataLoader
 
 import mcm_core
 from mcm_core.drawing.conditions import InputError
 from mcm_core.modulator import Modulator
 from mcm_core.sums import write_sums
 from mcm_core.training import TrainingError
-from mcm_core.training.batches import Batch, Batches, Plan
+from mcm_core.training.batches import Batches, loaded
 from mcm_core.training.card import Facts, machine, model_card
 from mcm_core.training.checkpoints import latest_checkpoint, replace_files
 from mcm_core.training.conditioned import Conditioned, Objective, losses
 from mcm_core.training.fit import Progress, Saving, Schedule, Training, fit
 from mcm_core.training.frozen import Frozen
-from mcm_core.training.job import Job, make_modulator, prepare, summary
+from mcm_core.training.job import Job, make_modulator, plan_of, prepare, summary
 from mcm_core.training.needs import described, memory_of, needs, seconds_of_a_picture
 from mcm_core.training.optimiser import Optimiser
 from mcm_core.training.options import Options, defaults, parse
 from mcm_core.training.precision import first_loss_scale
+from mcm_core.training.reading import Reading, learned_reader, new_reader
 from mcm_core.training.stopping import Stop
 from mcm_core.training.watching import (
     HELD_OUT_SAMPLES,
@@ -88,7 +88,8 @@ def train(options: Options) -> int:
 
 
 def _needed(job: Job, modulator: Modulator) -> str:
-    counted = needs(job.base, modulator, job.layout.size, job.precision)
+    make_reader = partial(new_reader, job) if job.options.reading else None
+    counted = needs(job.base, modulator, job.layout.size, job.precision, make_reader)
     options, seconds = job.options, seconds_of_a_picture(job.base, counted, job.layout.size)
     memory = memory_of(job.base.device)
     return described(counted, options.steps, options.batch_size, options.accumulate, seconds, memory)
@@ -111,7 +112,10 @@ def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
     frozen = make_frozen(job)
     begin_tracking(job)
     with Stop(job.accelerator) as stop:
-        fit_job(job, training, frozen, objective, stop)
+        if job.options.reading:
+            objective = Reading(learned_reader(job, frozen, stop), job.options.reading, training)
+        if not stop.signal:
+            fit_job(job, training, frozen, objective, stop)
     if training.progress.step < job.options.steps:
         job.say(f"Stopped at step {training.progress.step}. The same command goes on from there.")
         return 128 + stop.signal
@@ -169,15 +173,7 @@ def fit_job(
     """Train until the last step or until a signal asks to stop."""
     options = job.options
     module = job.accelerator.prepare_model(Conditioned(training.network))
-    data = Batches(job.pairs, _plan(job))
-
-    def batches(steps: range) -> Iterator[list[Batch]]:
-        parts = range(steps.start * options.accumulate, steps.stop * options.accumulate)
-        loader = DataLoader(
-            data, batch_size=None, sampler=parts, num_workers=options.workers, worker_init_fn=Stop.ignore
-        )
-        rest = iter(loader)
-        return (list(islice(rest, options.accumulate)) for _ in steps)
+    data = Batches(job.pairs, plan_of(job))
 
     def after(step: int) -> None:
         if step % options.log_every == 0:
@@ -187,28 +183,13 @@ def fit_job(
 
     fit(
         training,
-        batches,
+        lambda steps: loaded(data, steps, options.workers),
         lambda batch: objective(module, frozen, batch, job.precision),
         _saving(job, training),
         stop,
         log_every=options.log_every,
         say=job.say,
         after=after,
-    )
-
-
-def _plan(job: Job) -> Plan:
-    return Plan(
-        job.trained,
-        job.options.batch_size,
-        job.layout.modalities,
-        job.layout.size,
-        job.options.seed,
-        job.accelerator.process_index,
-        job.accelerator.num_processes,
-        job.options.accumulate,
-        job.options.rates,
-        job.sizes,
     )
 
 

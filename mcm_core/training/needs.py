@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from mcm_core.training.conditioned import Conditioned
 from mcm_core.training.frozen import Seen
 from mcm_core.training.objective import errors
 from mcm_core.training.precision import DTYPES, autocast
+from mcm_core.training.reading import LatentReader, misread
 
 GIB, MIB = 2**30, 2**20
 TEXT_TOKENS = 77
@@ -59,15 +60,22 @@ class Needs:
         return max(0, (free - self.fixed) // self.picture) if self.encoding <= free else 0
 
 
-def needs(base: Base, modulator: Modulator, size: Size, precision: str) -> Needs:
+def needs(
+    base: Base,
+    modulator: Modulator,
+    size: Size,
+    precision: str,
+    make_reader: Callable[[], LatentReader] | None = None,
+) -> Needs:
     """What a step of training this modulator on this base takes; `size` (H, W) of the pictures in pixels,
-    `precision` a key of `DTYPES`."""
+    `precision` a key of `DTYPES`; with what reads the drawing again, if anything does."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        step = _Step.of(base, modulator, size, precision)
+        step = _Step.of(base, modulator, size, precision, make_reader)
         one, two = (step.peak(batch) for batch in (1, 2))
         flops = step.flops()
         encoding = _encoding(base, size, precision)
     fixed = base.parameter_count * DTYPES[precision].itemsize + COPIES * 4 * _count(modulator)
+    fixed += 4 * _count(step.reader) if step.reader is not None else 0
     return Needs(fixed + max(0, 2 * one - two), two - one, *flops, encoding)
 
 
@@ -126,17 +134,26 @@ class _Step:
 
     unet: nn.Module
     student: Conditioned
+    reader: LatentReader | None
     base: Base
     size: Size
     precision: str
 
     @classmethod
-    def of(cls, base: Base, modulator: Modulator, size: Size, precision: str) -> _Step:
+    def of(
+        cls,
+        base: Base,
+        modulator: Modulator,
+        size: Size,
+        precision: str,
+        make_reader: Callable[[], LatentReader] | None,
+    ) -> _Step:
         unet = type(base.unet).from_config(base.unet.config).requires_grad_(False)
         for parameter in unet.parameters():  # fake ones cannot be moved by `to`
             parameter.data = parameter.data.to(DTYPES[precision])
         student = Conditioned(Modulator.from_config(modulator.config).train())
-        return cls(unet.eval(), student, base, size, precision)
+        reader = make_reader().eval().requires_grad_(False) if make_reader else None
+        return cls(unet.eval(), student, reader, base, size, precision)
 
     def peak(self, batch: int) -> int:
         """Bytes at the peak, beside the weights and their gradients."""
@@ -163,7 +180,7 @@ class _Step:
         )
         maps = {
             kind.name: torch.zeros(
-                (batch, height, width) if kind.channels == 1 else (batch, kind.channels, height, width),
+                (batch, height, width) if kind.kind == "labels" else (batch, kind.channels, height, width),
                 dtype=torch.uint8,
             )
             for kind in self.student.modulator.modalities
@@ -194,7 +211,13 @@ class _Step:
         seen = Seen(sample, self._predict(sample, told), 500 * ones, ones / 2)
         with autocast(sample.device, self.precision):
             gamma, nu = self.student(seen, maps, dict.fromkeys(maps, ones))
-        errors(gamma.float() * seen.eps + nu.float(), sample).mean().backward()
+        modulated = gamma.float() * seen.eps + nu.float()
+        loss = errors(modulated, sample)
+        if self.reader is not None:
+            with autocast(sample.device, self.precision):
+                read = self.reader(sample - modulated)
+            loss = loss + misread(read, maps, dict.fromkeys(maps, ones))
+        loss.mean().backward()
 
     @torch.no_grad()
     def _predict(self, sample: Tensor, told: dict[str, Any]) -> Tensor:

@@ -70,6 +70,8 @@ class Options:
     weighting: str = "v"
     density: str = "uniform"
     window: tuple[float, float] = (0.0, 1.0)
+    reading: float = 0.0
+    reader_steps: int = 1000
     keep_all: float = Rates.keep_all
     drop_all: float = Rates.drop_all
     drop_each: float = Rates.drop_each
@@ -240,6 +242,14 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
         metavar=("START", "END"),
         help="part of the trajectory, 0 is all noise",
     )
+    group.add_argument(
+        "--reading",
+        type=float,
+        metavar="WEIGHT",
+        help="beside the noise loss count so much that the drawing is misread in what the prediction stands "
+        "for, less and less until the end; 0: not at all",
+    )
+    group.add_argument("--reader-steps", type=int, help="steps in which --reading learns to read, before")
     add_rates(group)
 
 
@@ -304,7 +314,7 @@ def _modality(text: str) -> Modality:
 
 def check(options: Options) -> None:
     """Judge each option by itself. Raises InputError."""
-    for name in ("steps", "batch_size", "accumulate", "log_every", "keep"):
+    for name in ("steps", "batch_size", "accumulate", "log_every", "keep", "reader_steps"):
         require(getattr(options, name) >= 1, name, "at least 1")
     for name in ("warmup", "held_out", "sample_every", "samples", "workers", "seed", "weight_decay"):
         require(getattr(options, name) >= 0, name, "at least 0")
@@ -312,6 +322,7 @@ def check(options: Options) -> None:
         require(0 < getattr(options, name) < float("inf"), name, "more than 0")
     for name in ("keep_all", "drop_all", "drop_each", "text_dropout", "void", "freehand", "flip"):
         require(0 <= getattr(options, name) <= 1, name, "a share from 0 to 1")
+    require(0 <= options.reading < float("inf"), "reading", "at least 0")
     require(0 <= options.ema < 1, "ema", "from 0 to below 1")
     require(options.keep_all + options.drop_all <= 1, "drop_all", "at most 1 - keep-all")
     require(0 <= options.window[0] < options.window[1] <= 1, "window", "two rising numbers in 0 to 1")

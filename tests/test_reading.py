@@ -152,6 +152,7 @@ def test_it_learns_to_read(job: Job) -> None:
     longer = replace(job, options=replace(job.options, reader_steps=150, batch_size=4))
     frozen = command.make_frozen(longer)
     fresh, learned = new_reader(longer).eval(), learned_reader(longer, frozen, Stop())
+    assert learned is not None
     exact = replace(plan_of(longer), rates=replace(longer.options.rates, keep_all=1.0, drop_all=0.0))
     seen = Batches(longer.pairs, replace(exact, batch_size=12))[0]
     noise_free = replace(seen, moments=seen.moments * 0.05)

@@ -228,7 +228,7 @@ assert main(stopped) == 0
 assert main(whole) == 0
 """
 """Trainings by the same two processes, the second from a checkpoint of the first."""
-THROUGH = ("--steps", "4", "--checkpoint-every", "2", "--cpu")
+THROUGH = ("--steps", "4", "--checkpoint-every", "2", "--cpu", "--reading", "0.1", "--reader-steps", "2")
 WHOLE = (*PLAIN, "--steps", "3", "--cpu", "--lr", "1e-4", "--warmup", "0", "--batch-size")
 
 
@@ -260,7 +260,7 @@ def test_two_processes_train_and_go_on_bit_for_bit(
     ends = [state(latest_checkpoint(out / "checkpoints"))["network"] for out in (through, stopped)]
     assert same(*ends)
     assert json.loads((stopped / "training.json").read_text())["result"]["processes"] == 2
-    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, "--steps", "4")) == 0
+    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, *THROUGH)) == 0
     assert not same(weights(through), weights(tmp_path))
 
 

@@ -112,9 +112,10 @@ def run(job: Job, training: Training[Modulator], objective: Objective) -> int:
     frozen = make_frozen(job)
     begin_tracking(job)
     with Stop(job.accelerator) as stop:
-        if job.options.reading:
-            objective = Reading(learned_reader(job, frozen, stop), job.options.reading, training)
-        if not stop.signal:
+        reader = learned_reader(job, frozen, stop) if job.options.reading else None
+        if reader is not None:
+            objective = Reading(reader, job.options.reading, training)
+        if reader is not None or not job.options.reading:
             fit_job(job, training, frozen, objective, stop)
     if training.progress.step < job.options.steps:
         job.say(f"Stopped at step {training.progress.step}. The same command goes on from there.")

@@ -124,8 +124,10 @@ class Reading:
         weight = self.weight * (1 - self.training.schedule.share(self.training.progress))
 
         def loss(eps: Tensor) -> Tensor:
-            wrong = misread_of(self.reader, eps, sample, now, batch, precision)
-            return (weights * errors(eps, noise) + weight * wrong).mean()
+            wrong = weights * errors(eps, noise)
+            if weight:
+                wrong = wrong + weight * misread_of(self.reader, eps, sample, now, batch, precision)
+            return wrong.mean()
 
         return {
             "loss": loss(modulated_eps(module, frozen, seen, batch, precision)),
@@ -144,9 +146,9 @@ def misread_of(
     return misread(read, maps, {name: given.to(device) for name, given in batch.presence.items()})
 
 
-def learned_reader(job: Job, frozen: Frozen, stop: Stop) -> LatentReader:
-    """A reader that has learned on the base's own estimates of x_0, frozen, in eval mode; the same command
-    goes on with it where it was stopped. Where `stop` was asked for, it has not learned to the end."""
+def learned_reader(job: Job, frozen: Frozen, stop: Stop) -> LatentReader | None:
+    """A reader that has learned on the base's own estimates of x_0, frozen, in eval mode; None where `stop`
+    came before its last step. The same command goes on with it."""
     folder = job.out / "reader" / job.fingerprint
     network = new_reader(job).to(job.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     schedule = Schedule(job.options.reader_steps, WARM_UP)
@@ -158,7 +160,7 @@ def learned_reader(job: Job, frozen: Frozen, stop: Stop) -> LatentReader:
     if schedule.share(training.progress) < 1:
         job.say(f"Learning to read drawings in the base's estimates, {schedule.steps} steps.")
         _learn(job, training, frozen, Saving(folder, keep=1, writes=job.accelerator.is_main_process), stop)
-    return training.average
+    return training.average if schedule.share(training.progress) >= 1 else None
 
 
 def _learn(job: Job, training: Training[LatentReader], frozen: Frozen, saving: Saving, stop: Stop) -> None:

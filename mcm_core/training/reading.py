@@ -6,7 +6,7 @@
 The noise loss asks for the mean of all pictures that drawing, words and x_t allow, which at much noise is a
 blur that may be read as something else; this asks that it be read as what was drawn. The reader is small
 and reads latents. It has learned on the base's own estimates of x_0, as blurred as these are at any noise,
-so that nothing is decoded and no gradient needs the base. After ControlNet++ (Li et al. 2024, section 3.2),
+so that nothing is decoded and no gradient needs the base. After ControlNet++ (Li et al. 2024, section 3),
 where networks for clean pictures read decoded ones, at little noise alone.
 
 It shows early what the drawing is about, and would in the end lead to pictures that are easier to read than

@@ -275,6 +275,15 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert same(weights(through), weights(stopped))
 
 
+@pytest.mark.parametrize("kind", ["sdxl", "ldm", "ddpm"])
+def test_other_bases_learn_with_it(
+    tmp_path: Path, data: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    base = request.getfixturevalue(f"{kind}_folder")
+    assert command.main(arguments(base, data, tmp_path, "--steps", "2", "--aspect-buckets")) == 0
+    assert all(torch.isfinite(one).all() for one in weights(tmp_path).values())
+
+
 def test_it_is_written_down_and_must_stay(
     tmp_path: Path, sd_folder: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

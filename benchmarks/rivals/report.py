@@ -84,7 +84,7 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 # -- pictures ----------------------------------------------------------------------------------------------
 
-SIZE, MARGIN = (900, 480), (60, 20, 250, 45)
+SIZE, MARGIN = (900, 480), (60, 28, 250, 45)
 """Of the curves' picture: width and height; left, top, right and bottom of the frame."""
 LABEL = 30
 """Pixels between two numbers below the frame."""
@@ -115,10 +115,11 @@ def curves(by_title: Mapping[str, Sequence[tuple[float, float]]], across: str, u
     shown = -np.inf
     for x in sorted(places):
         if (across_at := at(x, 0)[0]) > shown + LABEL:
-            draw.text((across_at, bottom + 6), f"{x:.2g}", "black", font, anchor="mt")
+            told = f"{x:,.0f}" if x >= 10 else f"{x:.2g}"
+            draw.text((across_at, bottom + 6), told, "black", font, anchor="mt")
             shown = across_at
     draw.text(((left + right) / 2, SIZE[1] - 4), across, "black", font, anchor="mb")
-    draw.text((left + 8, top + 6), up, "black", font)
+    draw.text((left, top - 4), up, "black", font, anchor="lb")
     for number, (title, curve) in enumerate(by_title.items()):
         colour, points = COLOURS[number % len(COLOURS)], [at(*point) for point in curve]
         draw.line(points, fill=colour, width=3, joint="curve")

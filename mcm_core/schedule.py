@@ -49,6 +49,11 @@ class Moment:
         )
         return replace(self, timestep=timestep, alpha=alpha, sigma=sigma)
 
+    def part(self, rows: slice) -> Moment:
+        """Some of a batch of moments."""
+        timestep, alpha, sigma = (torch.as_tensor(s)[rows] for s in (self.timestep, self.alpha, self.sigma))
+        return replace(self, timestep=timestep, alpha=alpha, sigma=sigma)
+
     def noised(self, x0: Tensor, eps: Tensor) -> Tensor:
         """x_t of the clean latents and the noise."""
         return self.alpha * x0 + self.sigma * eps

@@ -2,6 +2,11 @@
 
 Nothing random is left to the loop or to worker processes, so a run that is resumed at step N goes on bit for
 bit as if it had never stopped, without a state of any sampler to restore.
+
+What the base looks at (a picture, its words, noise) does not depend on what is drawn, and no gradient runs
+through its answer. So an answer may serve in several steps, with other drawings each time: a plan's `echo`
+(data echoing, Choi et al. 2019). Of each step's pairs one in `echo` is new, the others were so one, two, ...
+times `LAG` steps ago, so that a step is made of many calls of the base.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +29,10 @@ from mcm_core.training.stopping import Stop
 VARIED = Rates()
 EXACT = Rates(keep_all=1.0, drop_all=0.0, text=0.0, void=0.0, freehand=0.0, flip=0.0)
 """Pairs as they are: for held-out losses."""
+LAG = 32
+"""Steps until an answer of the base serves again: the pairs of these came between."""
+DRAWING = 1
+"""Sets the random numbers of a drawing apart from those of what the base looks at."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,8 @@ class Batch:
     `pictures` are latents (B, C, h, w) where `encoded`, otherwise pictures (B, 3, H, W) in [-1, 1]; `maps`
     uint8 ids (B, H, W) or planes (B, C, H, W); `presence` (B,) float 0 or 1 by modality; `texts` "" where
     dropped. `moments` (B,) in [0, 1) place the timesteps (`objective.draw_timesteps`), evenly spread over the
-    whole step; `noise_seeds` seed each pair's noise.
+    whole step; `noise_seeds` seed each pair's noise, and no two looks of a training have the same. Where
+    `echo` is N, pairs i, i + N, i + 2N, ... were new in one and the same step, those of i = 0 in this one.
     """
 
     pictures: Tensor
@@ -43,6 +53,17 @@ class Batch:
     texts: tuple[str, ...]
     moments: Tensor
     noise_seeds: tuple[int, ...]
+    echo: int = 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """A pair as the base sees it, but for the noise level: see `Batch`."""
+
+    index: int
+    is_mirrored: bool
+    text: str
+    noise_seed: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,7 @@ class Plan:
     """Which pairs make up a batch (`indices`), how many for each process, what is varied.
 
     `sizes` (H, W) of all pairs by their index, () where all are of `size`: a batch is of one size.
+    `batch_size` is a multiple of `echo`.
     """
 
     indices: tuple[int, ...]
@@ -62,10 +84,16 @@ class Plan:
     accumulate: int = 1
     rates: Rates = VARIED
     sizes: tuple[Size, ...] = ()
+    echo: int = 1
 
     @property
     def pairs_per_step(self) -> int:
         return self.batch_size * self.processes * self.accumulate
+
+    def places(self, part: int) -> range:
+        """Those of this process's pairs among all of a step, in one of its parts."""
+        first = (part * self.processes + self.rank) * self.batch_size
+        return range(first, first + self.batch_size)
 
 
 class Batches(Dataset[Batch]):
@@ -77,31 +105,38 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         plan = self.plan
         step, part = divmod(number, plan.accumulate)
-        first = (part * plan.processes + plan.rank) * plan.batch_size
-        randoms = [
-            np.random.default_rng([plan.seed, step, first + offset]) for offset in range(plan.batch_size)
-        ]
         bucket, steps_before = turn(self.by_size, step)
-        indices = batch_indices(bucket, steps_before * plan.accumulate + part)
-        samples = [self._sample(index, random) for index, random in zip(indices, randoms, strict=True)]
-        pictures, maps, texts = zip(*samples, strict=True)
-        moments = stratified(np.random.default_rng([plan.seed, step]).random(), plan.pairs_per_step)
+        places = plan.places(part)
+        looks = [self._look(bucket, *origin(bucket, steps_before, place)) for place in places]
+        randoms = [np.random.default_rng([plan.seed, step, place, DRAWING]) for place in places]
+        samples = [self._sample(look, random) for look, random in zip(looks, randoms, strict=True)]
+        pictures, maps = zip(*samples, strict=True)
         return Batch(
             pictures=torch.from_numpy(np.stack(pictures)),
             encoded=self.pairs.encoded,
             maps={one.name: _stacked(maps, one, bucket.size) for one in plan.modalities},
             presence={one.name: _present(maps, one.name) for one in plan.modalities},
-            texts=texts,
-            moments=moments[first : first + plan.batch_size],
-            noise_seeds=tuple(int(random.integers(2**63 - 1)) for random in randoms),
+            texts=tuple(look.text for look in looks),
+            moments=_moments(bucket, steps_before)[places.start : places.stop],
+            noise_seeds=tuple(look.noise_seed for look in looks),
+            echo=plan.echo,
         )
 
-    def _sample(
-        self, index: int, random: np.random.Generator
-    ) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
-        """Picture or latents, the maps that are present, the text."""
+    def _look(self, bucket: Plan, step: int, place: int) -> Look:
+        """The one that is new in that step, at that place."""
+        index, rates = pair_at(bucket, step, place), bucket.rates
+        random = np.random.default_rng([bucket.seed, step, place, *bucket.size])
+        return Look(
+            index,
+            bool(random.random() < rates.flip),
+            self._caption(index, random),
+            int(random.integers(2**63 - 1)),
+        )
+
+    def _sample(self, look: Look, random: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Picture or latents, and the maps that are present."""
         rates, names = self.plan.rates, [one.name for one in self.plan.modalities]
-        picture, maps = self.pairs.get(index, bool(random.random() < rates.flip))
+        picture, maps = self.pairs.get(look.index, look.is_mirrored)
         kept = kept_modalities(np.array([name in maps for name in names]), rates, random)
         maps = {name: maps[name] for name, keep in zip(names, kept, strict=True) if keep}
         if LABELS in maps and random.random() < rates.freehand:
@@ -110,8 +145,7 @@ class Batches(Dataset[Batch]):
             maps[LABELS] = unpaint(maps[LABELS], random)
         if SKETCH in maps and random.random() < rates.freehand:
             maps[SKETCH] = scrawl(maps[SKETCH], random)
-        drawn = {name: one for name, one in maps.items() if name not in (LABELS, SKETCH) or one.any()}
-        return picture, drawn, self._caption(index, random)
+        return picture, {name: one for name, one in maps.items() if name not in (LABELS, SKETCH) or one.any()}
 
     def _caption(self, index: int, random: np.random.Generator) -> str:
         """One of the pair's captions, or "" where there is none or it is dropped."""
@@ -130,12 +164,24 @@ def loaded(data: Batches, steps: range, workers: int) -> Iterator[list[Batch]]:
     return (list(islice(rest, parts)) for _ in steps)
 
 
-def batch_indices(plan: Plan, number: int) -> list[int]:
-    """The pairs of a batch for one rank. Each epoch is a new permutation; batches run on across epochs."""
+def origin(plan: Plan, step: int, place: int) -> tuple[int, int]:
+    """The step and the place in which what the base looks at there was new; steps count from the first one
+    that is still of use in step 0."""
+    age = place % plan.echo
+    return step + (plan.echo - 1 - age) * LAG, place - age
+
+
+def pair_at(plan: Plan, step: int, place: int) -> int:
+    """The pair that is new there. Each epoch is a new permutation; steps run on across epochs."""
     count = len(plan.indices)
-    start = (number * plan.processes + plan.rank) * plan.batch_size
-    places = (divmod(start + offset, count) for offset in range(plan.batch_size))
-    return [plan.indices[_permutation(plan.seed, epoch, count)[place]] for epoch, place in places]
+    epoch, rest = divmod((step * plan.pairs_per_step + place) // plan.echo, count)
+    return plan.indices[_permutation(plan.seed, epoch, count)[rest]]
+
+
+def batch_indices(plan: Plan, number: int) -> list[int]:
+    """The pairs of a batch for one rank."""
+    step, part = divmod(number, plan.accumulate)
+    return [pair_at(plan, *origin(plan, step, place)) for place in plan.places(part)]
 
 
 def plans_by_size(plan: Plan) -> tuple[Plan, ...]:
@@ -174,6 +220,13 @@ def split(count: int, held_out: int, seed: int) -> tuple[tuple[int, ...], tuple[
 @lru_cache(maxsize=32)
 def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def _moments(plan: Plan, step: int) -> Tensor:
+    """Of all pairs of a step; those that were new in one step are evenly spread."""
+    steps = [origin(plan, step, age)[0] for age in range(plan.echo)]
+    firsts = [np.random.default_rng([plan.seed, step, *plan.size]).random() for step in steps]
+    return torch.stack([stratified(first, plan.pairs_per_step // plan.echo) for first in firsts], 1).flatten()
 
 
 def _present(maps: tuple[dict[str, np.ndarray], ...], name: str) -> Tensor:

@@ -43,7 +43,8 @@ class Noised(Seen):
 
 
 class Frozen:
-    """A base as the training sees it: a batch in, `Noised` out. Keeps the embeddings of captions."""
+    """A base as the training sees it: a batch in, `Noised` out. Keeps the embeddings of captions, and answers
+    that are to serve again."""
 
     def __init__(self, base: Base, weighting: str, density: str, window: tuple[float, float]) -> None:
         self.base, self.density = base, density
@@ -52,12 +53,13 @@ class Frozen:
         self.weights = weights(weighting, self.abar, density, self.first, self.last)
         self._embeddings: dict[str, Embeddings] = {}
         self._bytes = 0
+        self._answers: dict[tuple[int, ...], Tensor] = {}
 
     @torch.no_grad()
     def noised(self, batch: Batch) -> Noised:
         """The batch at its noise levels. All randomness comes from the batch's seed, on the CPU."""
         now, sample, noise, weights = self.noising(batch)
-        seen = self.seen(sample, now, *self.eps(sample, now, batch.texts))
+        seen = self.seen(sample, now, self.answer(batch, sample, now))
         return Noised(**vars(seen), noise=noise, weights=weights)
 
     def noising(self, batch: Batch) -> tuple[Moment, Tensor, Tensor, Tensor]:
@@ -76,6 +78,28 @@ class Frozen:
         device = self.base.device
         clean = batch.pictures.to(device) if batch.encoded else encode(self.base, batch.pictures)
         return clean, noise_of(batch.noise_seeds, clean.shape[1:]).to(device)
+
+    def answer(self, batch: Batch, sample: Tensor, now: Moment) -> Tensor:
+        """The base's prediction of the noise in x_t (B, C, h, w) of a batch under its texts. Each look is
+        asked about once, however often it serves (`Batch.echo`)."""
+        answers = [self._answer(batch, age, sample, now) for age in range(batch.echo)]
+        return torch.stack(answers, dim=1).flatten(0, 1)
+
+    def _answer(self, batch: Batch, age: int, sample: Tensor, now: Moment) -> Tensor:
+        """About the pairs that were new in one step: in one call, as they were then, so that a run which goes
+        on, and has to ask again, gets the same answer to the bit."""
+        rows = slice(age, None, batch.echo)
+        seeds = batch.noise_seeds[rows]
+        eps = self._answers.pop(seeds, None)
+        if eps is None:
+            (eps,) = self.eps(sample[rows], now.part(rows), batch.texts[rows])
+        if age < batch.echo - 1:
+            self._answers[seeds] = eps
+        return eps
+
+    def forget(self) -> None:
+        """The answers that would have served again."""
+        self._answers.clear()
 
     @torch.no_grad()
     def eps(self, sample: Tensor, now: Moment, *texts: tuple[str, ...]) -> list[Tensor]:

@@ -122,6 +122,7 @@ def plan_of(job: Job) -> Plan:
         options.accumulate,
         options.rates,
         job.sizes,
+        options.echo,
     )
 
 
@@ -265,6 +266,7 @@ def summary(job: Job, modulator: Modulator) -> str:
     shown = "" if options.dry_run else f"; see {job.out / 'understood.png'}"
     captioned = sum(bool(captions) for captions in job.pairs.captions)
     epochs, sizes = options.steps * job.pairs_per_step / len(job.trained), _told(job.sizes)
+    echo = f", the base asked about one in {options.echo}" if options.echo > 1 else ""
     return "\n".join(
         [
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
@@ -272,7 +274,7 @@ def summary(job: Job, modulator: Modulator) -> str:
             f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out{sizes}",
             f"drawings   {named}, {captioned} with a caption{shown}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
-            f"training   {options.steps} steps of {job.pairs_per_step} pairs = {epochs:.1f} epochs, "
+            f"training   {options.steps} steps of {job.pairs_per_step} pairs = {epochs:.1f} epochs{echo}, "
             f"{options.optimiser}",
         ]
     )

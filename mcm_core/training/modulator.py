@@ -89,8 +89,9 @@ def train(options: Options) -> int:
 
 def _needed(job: Job, modulator: Modulator) -> str:
     make_reader = partial(new_reader, job) if job.options.reading else None
-    counted = needs(job.base, modulator, job.layout.size, job.precision, make_reader)
-    options, seconds = job.options, seconds_of_a_picture(job.base, counted, job.layout.size)
+    options = job.options
+    counted = needs(job.base, modulator, job.layout.size, job.precision, make_reader, options.echo)
+    seconds = seconds_of_a_picture(job.base, counted, job.layout.size)
     memory = memory_of(job.base.device)
     return described(counted, options.steps, options.batch_size, options.accumulate, seconds, memory)
 

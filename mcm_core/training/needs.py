@@ -24,6 +24,7 @@ from mcm_core.base import Base
 from mcm_core.base.low_memory import has_own_memory
 from mcm_core.drawing.conditions import Size
 from mcm_core.modulator import Modulator
+from mcm_core.training.batches import LAG
 from mcm_core.training.cache import ENCODE_AT_ONCE, at_once
 from mcm_core.training.conditioned import Conditioned
 from mcm_core.training.frozen import Seen
@@ -66,17 +67,22 @@ def needs(
     size: Size,
     precision: str,
     make_reader: Callable[[], LatentReader] | None = None,
+    echo: int = 1,
 ) -> Needs:
     """What a step of training this modulator on this base takes; `size` (H, W) of the pictures in pixels,
-    `precision` a key of `DTYPES`; with what reads the drawing again, if anything does."""
+    `precision` a key of `DTYPES`; with what reads the drawing again, if anything does, and with answers of
+    the base that serve in `echo` steps (`batches`), where `base_flops` are still those of one picture."""
     with FakeTensorMode(allow_non_fake_inputs=True):
         step = _Step.of(base, modulator, size, precision, make_reader)
         one, two = (step.peak(batch) for batch in (1, 2))
-        flops = step.flops()
+        flops, base_flops = step.flops()
         encoding = _encoding(base, size, precision)
+        waiting = LAG * (echo - 1) / echo * step.answer_bytes()
     fixed = base.parameter_count * DTYPES[precision].itemsize + COPIES * 4 * _count(modulator)
     fixed += 4 * _count(step.reader) if step.reader is not None else 0
-    return Needs(fixed + max(0, 2 * one - two), two - one, *flops, encoding)
+    spared = base_flops * (1 - 1 / echo)
+    fixed += max(0, 2 * one - two)
+    return Needs(fixed, two - one + round(waiting), flops - spared, base_flops, encoding)
 
 
 def _encoding(base: Base, size: Size, precision: str) -> int:
@@ -163,6 +169,11 @@ class _Step:
         with LiveBytes() as live:
             self._run(*inputs)
         return live.peak
+
+    def answer_bytes(self) -> int:
+        """Of what the base says of one picture."""
+        sample, *_ = self._inputs(1)
+        return sample.nbytes
 
     def flops(self) -> tuple[float, float]:
         """Of a step with one picture: in all, and of the U-Net."""

@@ -72,6 +72,7 @@ class Options:
     window: tuple[float, float] = (0.0, 1.0)
     reading: float = 0.0
     reader_steps: int = 1000
+    echo: int = 1
     keep_all: float = Rates.keep_all
     drop_all: float = Rates.drop_all
     drop_each: float = Rates.drop_each
@@ -250,6 +251,12 @@ def _add_objective(command: argparse.ArgumentParser) -> None:
         "for, less and less until the end; 0: not at all",
     )
     group.add_argument("--reader-steps", type=int, help="steps in which --reading learns to read, before")
+    group.add_argument(
+        "--echo",
+        type=int,
+        metavar="N",
+        help="what the base says of a noised picture serves in so many steps, with other drawings each time",
+    )
     add_rates(group)
 
 
@@ -314,7 +321,7 @@ def _modality(text: str) -> Modality:
 
 def check(options: Options) -> None:
     """Judge each option by itself. Raises InputError."""
-    for name in ("steps", "batch_size", "accumulate", "log_every", "keep", "reader_steps"):
+    for name in ("steps", "batch_size", "accumulate", "log_every", "keep", "reader_steps", "echo"):
         require(getattr(options, name) >= 1, name, "at least 1")
     for name in ("warmup", "held_out", "sample_every", "samples", "workers", "seed", "weight_decay"):
         require(getattr(options, name) >= 0, name, "at least 0")
@@ -323,6 +330,7 @@ def check(options: Options) -> None:
     for name in ("keep_all", "drop_all", "drop_each", "text_dropout", "void", "freehand", "flip"):
         require(0 <= getattr(options, name) <= 1, name, "a share from 0 to 1")
     require(0 <= options.reading < float("inf"), "reading", "at least 0")
+    require(options.batch_size % options.echo == 0, "batch_size", f"a multiple of --echo {options.echo}")
     require(0 <= options.ema < 1, "ema", "from 0 to below 1")
     require(options.keep_all + options.drop_all <= 1, "drop_all", "at most 1 - keep-all")
     require(0 <= options.window[0] < options.window[1] <= 1, "window", "two rising numbers in 0 to 1")

@@ -120,7 +120,7 @@ class Reading:
 
     def __call__(self, module: nn.Module, frozen: Frozen, batch: Batch, precision: str) -> Losses:
         now, sample, noise, weights = frozen.noising(batch)
-        seen = frozen.seen(sample, now, *frozen.eps(sample, now, batch.texts))
+        seen = frozen.seen(sample, now, frozen.answer(batch, sample, now))
         weight = self.weight * (1 - self.training.schedule.share(self.training.progress))
 
         def loss(eps: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def _learn(job: Job, training: Training[LatentReader], frozen: Frozen, saving: S
 
     def losses(batch: Batch) -> Losses:
         now, sample, _, _ = frozen.noising(batch)
-        (eps,) = frozen.eps(sample, now, batch.texts)
+        eps = frozen.answer(batch, sample, now)
         return {"misread": misread_of(module, eps, sample, now, batch, job.precision).mean()}
 
     fit(
@@ -183,3 +183,4 @@ def _learn(job: Job, training: Training[LatentReader], frozen: Frozen, saving: S
         log_every=options.log_every,
         say=job.say,
     )
+    frozen.forget()

@@ -4,6 +4,7 @@ The result in `--out` is a diffusers folder (config.json, safetensors) with a mo
 `checkpoints/`, `samples/` and `cache/` stand beside it. The same command goes on where a run was stopped.
 """
 
+import atexit
 import copy
 import json
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import cv2
 import diffusers
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate import Accelerator, InitProcessGroupKwargs, PartialState
 
 import mcm_core
 from mcm_core.drawing.conditions import InputError
@@ -137,9 +138,12 @@ def make_accelerator(options: Options) -> Accelerator:
     """One process or one of several under `torchrun`, on the CPU where the options say so."""
     waiting = InitProcessGroupKwargs(timeout=SLOWEST_PREPARATION)
     logs = str(Path(options.out) / "logs")
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=options.cpu, log_with=options.report_to, project_dir=logs, kwargs_handlers=[waiting]
     )
+    if accelerator.num_processes > 1:  # threads of the group that outlive Python would abort the process
+        atexit.register(PartialState().destroy_process_group)
+    return accelerator
 
 
 # -- the loop ----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,6 +142,23 @@ def test_a_step_is_of_one_size_and_sizes_have_the_share_of_their_pairs(
         for part, share in zip(plans, shares, strict=True):
             own = [before for chosen, before in turns if chosen == part]
             assert own == list(range(epoch * share, (epoch + 1) * share))
+
+
+def test_what_the_base_says_serves_again_within_a_shape(
+    tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcm_core.training.batches.LAG", 1)
+    job = prepare(*prepared(tmp_path, base_folder))
+    batches, frozen = Batches(job.pairs, plan(job.sizes, echo=2)), command.make_frozen(job)
+    predict, asked = job.base.predict, list[int]()
+    monkeypatch.setattr(job.base, "predict", lambda *rest: asked.append(len(rest[0])) or predict(*rest))
+    for step in range(12):
+        batch = batches[step]
+        now, sample, _, _ = frozen.noising(batch)
+        (expected,) = frozen.eps(sample, now, batch.texts)  # about all four at once
+        torch.testing.assert_close(frozen.noised(batch).eps, expected, rtol=1e-4, atol=1e-5)
+    assert len(batches.by_size) > 1
+    assert asked.count(2) == 12 + len(batches.by_size)  # each shape begins with two sets of looks
 
 
 def test_all_pairs_come_and_each_batch_has_its_size(tmp_path: Path, base_folder: Path) -> None:

@@ -21,6 +21,8 @@ from mcm_core.training.conditioned import Conditioned, losses
 from mcm_core.training.job import Job, plan_of
 from mcm_core.training.needs import needs
 from mcm_core.training.options import parse
+from mcm_core.training.reading import learned_reader
+from mcm_core.training.stopping import Stop
 from tests import tiny
 from tests.pairs import build_pairs
 
@@ -150,6 +152,16 @@ def test_what_is_kept_does_not_grow(job: Job, short_lag: int) -> None:
     for step in range(5 * short_lag):
         frozen.noised(batches[step])
         assert len(frozen._answers) <= 2 * short_lag
+
+
+def test_a_reader_leaves_nothing_behind(
+    sd_folder: Path, data: Path, tmp_path: Path, short_lag: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = command.begin(parse(arguments(sd_folder, data, tmp_path, "--reading", "1", "--reader-steps", "6")))
+    frozen, counts = command.make_frozen(job), asked(job.base, monkeypatch)
+    assert learned_reader(job, frozen, Stop()) is not None
+    assert counts == [2, 2] * short_lag + [2] * (6 - short_lag)
+    assert not frozen._answers
 
 
 def test_losses_are_those_of_the_same_pairs_without_it(job: Job, short_lag: int) -> None:

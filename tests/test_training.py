@@ -228,15 +228,16 @@ assert main(stopped) == 0
 assert main(whole) == 0
 """
 """Trainings by the same two processes, the second from a checkpoint of the first."""
-THROUGH = ("--steps", "4", "--checkpoint-every", "2", "--cpu", "--reading", "0.1", "--reader-steps", "2")
-WHOLE = (*PLAIN, "--steps", "3", "--cpu", "--lr", "1e-4", "--warmup", "0", "--batch-size")
+THROUGH = ("--steps", "4", "--checkpoint-every", "2", "--cpu", "--echo", "2")
+THROUGH += ("--reading", "0.1", "--reader-steps", "2")
+WHOLE = (*PLAIN, "--steps", "3", "--cpu", "--lr", "1e-4", "--warmup", "0", "--echo", "2", "--batch-size")
 
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory: pytest.TempPathFactory, sd_folder: Path, pairs_folder: Path) -> Path:
     """The folder of three trainings under torchrun, `through`, `stopped` and `whole`, and `said`."""
     folder = tmp_path_factory.mktemp("two-processes")
-    trainings = {"through": THROUGH, "stopped": THROUGH, "whole": (*WHOLE, "1", "--accumulate", "2")}
+    trainings = {"through": THROUGH, "stopped": THROUGH, "whole": (*WHOLE, "2", "--accumulate", "2")}
     (folder / "start.py").write_text(TOGETHER)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     argv = [
@@ -269,7 +270,7 @@ def test_two_processes_learn_what_one_does_with_their_whole_batch(
 ) -> None:
     """Within float error, each in two parts: noise, noise levels and what is dropped follow a pair's place in
     the step."""
-    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, *WHOLE, "4")) == 0
+    assert command.main(arguments(sd_folder, pairs_folder, tmp_path, *WHOLE, "8")) == 0
     two = weights(two_processes / "whole")
     assert max((two[name] - value).abs().max() for name, value in weights(tmp_path).items()) < 1e-6
 

@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from mcm_core import Base, Modulator, devices
+from mcm_core.evaluation import scenes
 from tests import tiny
 
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -69,3 +70,9 @@ def base(sd_folder: Path) -> Base:
 def modulator(base: Base) -> Modulator:
     """A modulator for `base` that acts."""
     return tiny.build_modulator(base)
+
+
+@pytest.fixture(scope="session")
+def held_out() -> list[scenes.HeldOut]:
+    """Three held-out scenes of the judge, as posters."""
+    return scenes.scenes(3, "poster", (64, 64))

@@ -52,8 +52,15 @@ def check(options: argparse.Namespace) -> None:
     """What would end it in a later stage.
 
     Raises:
-        InputError: a base that no Space can fetch, photos of which nothing is said.
+        InputError: a number that no training takes, a base that no Space can fetch, photos of which nothing
+            is said.
     """
+    from mcm_core.training import distil
+    from mcm_core.training import options as training
+
+    training.parse(_of_modulator(options))
+    if options.live_steps:
+        distil.parse(_of_live(options))
     if options.space:
         from mcm_core.space import require_hub_id
 
@@ -92,20 +99,19 @@ def make_modulator(options: argparse.Namespace) -> int:
         return 0
     from mcm_core.training import modulator
 
-    return modulator.main([*_training(options, "modulator", options.steps), "--preset", options.preset])
+    return modulator.main(_of_modulator(options))
 
 
 def make_live(options: argparse.Namespace) -> int:
     if not options.live_steps:
         return 0
-    teacher, live = options.out / "modulator", options.out / "live"
-    _forget_another_teacher(live, teacher)
+    live = options.out / "live"
+    _forget_another_teacher(live, options.out / "modulator")
     if _is_whole(live, options.live_steps):
         return 0
     from mcm_core.training import distil
 
-    given = ["--modulator", str(teacher)]
-    return distil.main([*_training(options, "live", options.live_steps), *given])
+    return distil.main(_of_live(options))
 
 
 def _forget_another_teacher(live: Path, teacher: Path) -> None:
@@ -169,6 +175,18 @@ def write_space(options: argparse.Namespace) -> int:
     return 0
 
 
+def _of_modulator(options: argparse.Namespace) -> list[str]:
+    """The command line of `train`."""
+    given = {"--preset": options.preset, "--reading": options.reading, "--echo": options.echo}
+    said = [text for name, value in given.items() if value is not None for text in (name, str(value))]
+    return [*_training(options, "modulator", options.steps), *said]
+
+
+def _of_live(options: argparse.Namespace) -> list[str]:
+    """The command line of `distil`."""
+    return [*_training(options, "live", options.live_steps), "--modulator", str(options.out / "modulator")]
+
+
 def _training(options: argparse.Namespace, name: str, steps: int) -> list[str]:
     """The options that both trainings share."""
     given = {
@@ -221,6 +239,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompts", default="landscapes", help="of dreams, see dream")
     parser.add_argument("--count", type=int, default=3000, help="dreams")
     parser.add_argument("--preset", default="mini", help="size of the modulator, see train")
+    parser.add_argument("--reading", type=float, metavar="WEIGHT", help="to follow sooner, see train")
+    parser.add_argument("--echo", type=int, metavar="N", help="where the base is slow, see train")
     parser.add_argument("--steps", type=int, default=20000, help="of training the modulator")
     parser.add_argument("--live-steps", type=int, default=4000, help="of distilling it to few steps; 0: none")
     parser.add_argument("--batch-size", type=int, default=16)

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from mcm_core.drawing.conditions import LABELS
 from mcm_core.space import write
 from mcm_core.training.data import Pair
 from mcm_core.training.following import labels_followed, painted
+from mcm_core.training.options import parse
 from tests import tiny
 
 CLASSES = [{"name": "sky", "color": "#8ec1ef"}, {"name": "tree", "color": "#2e6b3a"}]
@@ -119,6 +120,46 @@ def test_photos_of_which_nothing_is_said_are_refused_before_any_work(
     assert main([*asked, "--images", str(tmp_path), *given]) == 2
     assert ("1 of the photos have no caption, as one.txt" in capfd.readouterr().err) is (not given)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--echo", "3"], "--batch-size must be a multiple of --echo 3"),
+        (["--reading", "-1"], "--reading must be at least 0"),
+        (["--steps", "0"], "--steps must be at least 1"),
+        (["--live-steps", "-1"], "--steps must be at least 1"),
+    ],
+)
+def test_what_no_training_takes_is_refused_before_any_work(
+    given: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["make", "--base", "b", "--classes", "landscape", "--segmenter", "s"]
+    assert main([*asked, "--out", str(tmp_path / "out"), *given]) == 2
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_preset_that_is_none_is_refused_before_any_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["make", "--base", "b", "--classes", "landscape", "--segmenter", "s"]
+    with pytest.raises(SystemExit):
+        main([*asked, "--out", str(tmp_path / "out"), "--preset", "huge"])
+    assert "invalid choice: 'huge'" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_training_is_told_what_it_was_told(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def train(argv: Sequence[str]) -> int:
+        told.append(parse(argv))
+        return 1
+
+    monkeypatch.setattr("mcm_core.training.modulator.main", train)
+    assert main(command(made, "--steps", "9", "--reading", "0.002", "--echo", "2")) == 1
+    assert [(one.steps, one.reading, one.echo, one.preset) for one in told] == [(9, 0.002, 2, "nano")]
 
 
 def test_a_space_without_a_base_on_the_hub_is_refused_before_any_work(

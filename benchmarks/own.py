@@ -223,7 +223,7 @@ def evaluated(
     """mIoU by case, and of all other styles together, with how often the style is recognised."""
     folder = options.out / "evaluations" / name
     models = ["--base", options.base, "--modulator", modulator]
-    run("evaluate", *models, "--count", options.count, "--steps", 8, "--cases", *cases, "--out", folder)
+    run("evaluate", *models, "--count", options.count, "--steps", 10, "--cases", *cases, "--out", folder)
     table = json.loads((folder / "table.json").read_text(encoding="utf-8"))
     rows = {row["name"]: row for row in table["rows"] if row["group"] in ("control", "styles")}
     told: dict[str, Any] = {case: rows[case]["miou"] for case in (MAP, SKETCHED, BOTH) if case in rows}

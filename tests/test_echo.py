@@ -187,8 +187,15 @@ def weights(folder: Path) -> dict[str, Tensor]:
     ids=["alone", "with reading", "with held-out losses between"],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(
-    sd_folder: Path, data: Path, tmp_path: Path, short_lag: int, more: list[str]
+    sd_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    short_lag: int,
+    more: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("mcm_core.base.frozen.STEPS", 2)  # of the pictures that it shows
+    monkeypatch.setattr("mcm_core.training.watching.HELD_OUT_SAMPLES", 8)
     through, stopped = tmp_path / "through", tmp_path / "stopped"
     more = [*more, "--steps", "6", "--checkpoint-every", "3"]
     assert command.main(arguments(sd_folder, data, through, *more)) == 0

@@ -42,10 +42,10 @@ from mcm_core.training.rows import METADATA
 
 SEGMENTED, PHOTOGRAPHED = 1_000_000, 2_000_000
 """The first scene that the SegFormer learns from, and the first whose picture stands for a photo."""
-STYLED = [f"{style}: {BOTH}" for style in STYLES if style != "poster"]
 CROP = 128
 """Pixels along a side of what the SegFormer learns from: it has no places of its own, so that what learned on
 parts reads whole pictures, and half a side lets it make six times as many steps."""
+STYLED = [f"{style}: {BOTH}" for style in STYLES if style != "poster"]
 ALL_STYLES = f"all styles: {BOTH}"
 PATHS = ("file_name", LABELS, SKETCH, "latents")
 """Columns of a data set that name files."""

@@ -59,6 +59,7 @@ def check(options: argparse.Namespace) -> None:
     from mcm_core.training import options as training
 
     training.parse(_of_modulator(options))
+    training.require(options.live_steps >= 0, "live_steps", "at least 0")
     if options.live_steps:
         distil.parse(_of_live(options))
     if options.space:

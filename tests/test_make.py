@@ -128,7 +128,8 @@ def test_photos_of_which_nothing_is_said_are_refused_before_any_work(
         (["--echo", "3"], "--batch-size must be a multiple of --echo 3"),
         (["--reading", "-1"], "--reading must be at least 0"),
         (["--steps", "0"], "--steps must be at least 1"),
-        (["--live-steps", "-1"], "--steps must be at least 1"),
+        (["--live-steps", "-1"], "--live-steps must be at least 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1"),
     ],
 )
 def test_what_no_training_takes_is_refused_before_any_work(

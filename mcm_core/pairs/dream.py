@@ -77,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
         )
     sheet = show(options.out, merging.classes)
     print(f"{finished.count} pairs in {options.out}, {len(finished.left_out)} left out; look at {sheet}.")
+    if seldom := finished.seldom(merging.classes):
+        print(f"{seldom} Prompts that name them more often help, and more dreams.")
     return 0
 
 

@@ -91,6 +91,8 @@ def _tell(finished: Finished, out: Path, classes: Sequence[LabelClass]) -> int:
     print(
         f"{finished.count} pairs in {out}, {len(finished.left_out)} left out; look at {show(out, classes)}."
     )
+    if seldom := finished.seldom(classes):
+        print(f"{seldom} More photos of them help.")
     return 0
 
 

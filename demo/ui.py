@@ -111,7 +111,7 @@ def launch_options(
     auth: Sequence[tuple[str, str]] = (),
     holds: int = 17,
 ) -> dict[str, Any]:
-    """How the page is served; what matters for safety is explained in `tests/test_reliability.py`.
+    """How the page is served; what matters for safety is explained in `tests/server/test_intruders.py`.
 
     Args:
         delivery: counts the streams of events; the caller may want to look at it.

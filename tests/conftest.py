@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("any machine")
 devices.multiplies_bfloat16 = lambda: False  # pictures are compared in float32 on any processor
 
 
-SLOW = ("test_training.py", "test_base_training.py", "test_reliability.py")
+SLOW = ("test_training.py", "test_base_training.py", "test_bad_input.py", "test_crowds.py")
 """Files without a browser that take about as long as those with one."""
 
 

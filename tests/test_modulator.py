@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mcm_core import Base, InputError, LabelClass, Modality, Modulator
-from mcm_core.modulator import SMALLEST_SCALE, Branch, one_hot
+from mcm_core.modulator import SMALLEST_SCALE, Branch
 from tests import tiny
 
 MILLIONS = {"paper": (3.8, 4.1), "mini": (2.8, 3.0), "nano": (0.4, 0.5)}
@@ -131,13 +131,6 @@ def test_a_stroke_of_one_pixel_is_seen(modulator: Modulator) -> None:
     stroke[..., 5, 5] = 255
     features = [modulator.encode({"sketch": drawn}, size=(8, 8)) for drawn in (paper, stroke)]
     assert not torch.equal(*features)
-
-
-def test_one_hot_is_that_of_torch() -> None:
-    ids = torch.randint(0, 13, (2, 5, 16, 16))
-    expected = torch.nn.functional.one_hot(ids, 13).permute(0, 4, 1, 2, 3).bool()
-    assert torch.equal(one_hot(ids, 0, 13), expected)
-    assert torch.equal(one_hot(ids, 4, 9), expected[:, 4:9])
 
 
 @pytest.mark.parametrize("classes", [18, 150, 255])

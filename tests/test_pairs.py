@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +23,7 @@ from mcm_core.pairs.captioning import spoken, written
 from mcm_core.pairs.labelling import GIVEN, Merging, of_queries, open_labeller, read_merging
 from mcm_core.pairs.lines import edge_lines, open_sketcher, pencil_lines
 from mcm_core.pairs.prompts import prompt_of, read_prompts
-from mcm_core.pairs.store import Finished, Made, Store, classes_in
+from mcm_core.pairs.store import Made, Store
 from mcm_core.training import cache
 from mcm_core.training.rows import Layout, default_modalities, open_rows
 from tests import tiny
@@ -324,41 +323,6 @@ class TestPrepare:
             assert main(self.options(tmp_path)) == 0
         assert sorted(path.name for path in (tmp_path / "out/made").iterdir()) == ["000.jsonl", "001.jsonl"]
         assert len(rows(tmp_path / "out")) == 3
-
-
-class TestSeldom:
-    """Classes that few maps show are named: a brush for them would hardly do anything."""
-
-    classes = tuple(LabelClass(name, "#000000") for name in "abcdefghijkl")
-
-    def seldom(self, maps: int, shown: dict[int, int]) -> str | None:
-        return Finished(maps, {}, maps, Counter(shown)).seldom(self.classes)
-
-    def test_all_that_are_shown_often_enough_go_unsaid(self) -> None:
-        assert self.seldom(100, dict.fromkeys(range(1, 13), 5)) is None
-
-    def test_without_a_map_there_is_nothing_to_say(self) -> None:
-        assert self.seldom(0, {}) is None
-
-    def test_the_rarest_goes_first(self) -> None:
-        often = dict.fromkeys(range(1, 13), 50)
-        told = self.seldom(100, {**often, 3: 4, 2: 1, 7: 0})
-        assert told is not None
-        assert "(100) show g (none), b (1), c (4): drawings" in told
-
-    def test_no_more_than_eight_are_named(self) -> None:
-        told = self.seldom(100, {12: 60})
-        assert told is not None
-        assert told.count("(none)") == 8
-        assert "and 3 more" in told
-
-    def test_a_few_pixels_of_a_class_do_not_show_it(self) -> None:
-        drawn = np.full((100, 100), 2, np.uint8)
-        drawn[0, :19] = 1  # of 10,000
-        drawn[50:, :] = 0
-        assert classes_in(drawn) == [2]
-        drawn[0, :20] = 1
-        assert classes_in(drawn) == [1, 2]
 
 
 class TestPrompts:

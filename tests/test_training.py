@@ -508,7 +508,18 @@ def test_a_dry_run_checks_and_writes_nothing(
     told = capsys.readouterr().out
     assert "12 pairs to train on, 0 held out" in told
     assert "12 with labels, 12 with sketch, 12 with a caption" in told
+    assert "maps show" not in told
     assert not (tmp_path / "out").exists()
+
+
+def test_classes_that_no_map_shows_are_named_before_the_first_step(
+    tmp_path: Path, sd_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = build_pairs(tmp_path / "pairs", 3)
+    classes = json.loads((data / "classes.json").read_text())
+    (data / "classes.json").write_text(json.dumps([*classes, {"name": "tower", "color": "#ff8a3c"}]))
+    assert command.main(arguments(sd_folder, data, tmp_path / "out", "--dry-run")) == 0
+    assert "few of 3 maps show tower (none)" in capsys.readouterr().out
 
 
 def test_the_result_is_the_average_with_card_and_record(

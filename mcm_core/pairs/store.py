@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +18,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mcm_core.drawing.conditions import LABELS, SKETCH, VOID, InputError, LabelClass
+from mcm_core.drawing.conditions import LABELS, SKETCH, InputError, LabelClass
 from mcm_core.files import write_whole
 from mcm_core.pairs.labelling import Merging
+from mcm_core.training.coverage import Coverage, classes_in
 from mcm_core.training.rows import CLASSES, METADATA
 
 MADE = "made"
 RECIPE = "recipe.json"
 SOURCE, LEFT_OUT, SHOWN = "source", "left_out", "shown"
-LEAST_SHOWN = 1 / 500
-"""The share of a map that a class must cover to count as shown: less is often the segmenter's mistake."""
-SELDOM = 1 / 20
-"""The share of maps below which a class is named as one that drawings will hardly bring about."""
-NAMED = 8
-"""So many of these classes are named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,36 +141,25 @@ class Store:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_whole(self.folder / METADATA, text.encode())
         shown = [entry[SHOWN] for entry in asked if entry.get(SHOWN) is not None]
-        counts = Counter(number for ids in shown for number in ids)
-        return Finished(len(rows), left_out, len(shown), counts)
-
-
-def classes_in(labels: np.ndarray) -> list[int]:
-    """The ids, without void, that cover at least `LEAST_SHOWN` of a map (H, W)."""
-    ids, pixels = np.unique(labels, return_counts=True)
-    shown = ids[pixels >= LEAST_SHOWN * labels.size]
-    return [int(number) for number in shown if number != VOID]
+        return Finished(len(rows), left_out, Coverage.of(shown))
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How many pairs there are, and why each of the other sources gave none; how many maps were looked at,
-    and how many of them show a class, by its id."""
+    """How many pairs there are, why each of the other sources gave none, and what the maps show."""
 
     count: int
     left_out: Mapping[str, str]
-    maps: int
-    shown: Counter[int]
+    coverage: Coverage
 
     def seldom(self, classes: Sequence[LabelClass]) -> str | None:
-        """The classes that few maps show, the rarest first, in a sentence; None where there are none."""
-        counts = [(self.shown[number], label.name) for number, label in enumerate(classes, start=1)]
-        rare = sorted((count, name) for count, name in counts if count < SELDOM * self.maps)
-        if not rare:
+        """A sentence on the classes that few maps show; None where there are none."""
+        named = self.coverage.seldom(classes)
+        if not named:
             return None
-        named = ", ".join(f"{name} ({count or 'none'})" for count, name in rare[:NAMED])
-        more = f" and {len(rare) - NAMED} more" if len(rare) > NAMED else ""
-        return f"Few of the maps ({self.maps}) show {named}{more}: drawings of these will be followed less."
+        return (
+            f"Few of the maps ({self.coverage.maps}) show {named}: drawings of these will be followed less."
+        )
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

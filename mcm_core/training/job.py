@@ -26,6 +26,7 @@ from mcm_core.training.cache import (
     fingerprint,
     stored_pairs,
 )
+from mcm_core.training.coverage import Coverage, classes_in
 from mcm_core.training.data import Pair, read_pair
 from mcm_core.training.following import Reader
 from mcm_core.training.options import Options
@@ -43,6 +44,8 @@ from mcm_core.training.sheet import contact_sheet
 
 SHOWN = 8
 """Rows of the sheet that shows what was understood."""
+LOOKED_AT = 200
+"""Label maps in which the classes are counted."""
 
 
 @dataclass(frozen=True)
@@ -249,9 +252,10 @@ def _check_drawings(pairs: Pairs, layout: Layout) -> None:
 
 def _show_what_was_understood(job: Job) -> None:
     """A contact sheet of pictures and drawings as they were read, spread over the data."""
-    indices = sorted({round(place) for place in np.linspace(0, len(job.rows) - 1, SHOWN)})
     job.out.mkdir(parents=True, exist_ok=True)
-    contact_sheet([job.read(index) for index in indices], job.layout).save(job.out / "understood.png")
+    contact_sheet([job.read(index) for index in _spread(len(job.rows), SHOWN)], job.layout).save(
+        job.out / "understood.png"
+    )
 
 
 def _encoder(options: Options, base: Base) -> Base:
@@ -272,12 +276,25 @@ def summary(job: Job, modulator: Modulator) -> str:
             f"base       {job.base.id} ({job.base.family}, {job.base.prediction_type})",
             f"machine    {job.accelerator.num_processes} x {job.accelerator.device}, {job.precision}",
             f"data       {len(job.trained)} pairs to train on, {len(job.held_out)} held out{sizes}",
-            f"drawings   {named}, {captioned} with a caption{shown}",
+            f"drawings   {named}, {captioned} with a caption{shown}{_seldom(job)}",
             f"modulator  {parameters:,} parameters, {parameters / job.base.parameter_count:.2%} of the base",
             f"training   {options.steps} steps of {job.pairs_per_step} pairs = {epochs:.1f} epochs{echo}, "
             f"{options.optimiser}",
         ]
     )
+
+
+def _seldom(job: Job) -> str:
+    """A line on the classes that few of the label maps show, of maps spread over the data."""
+    maps = [job.pairs.get(index, flip=False)[1] for index in _spread(len(job.rows), LOOKED_AT)]
+    coverage = Coverage.of(classes_in(drawn[LABELS]) for drawn in maps if LABELS in drawn)
+    named = coverage.seldom(job.layout.classes)
+    return f"\n           few of {coverage.maps} maps show {named}" if named else ""
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most so many of the first `count` indices, evenly spread."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, most)})
 
 
 def _told(sizes: Sequence[Size]) -> str:

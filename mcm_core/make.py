@@ -92,7 +92,8 @@ def make_pairs(options: argparse.Namespace) -> int:
         raise InputError("--aspect-buckets is for photos: give --images, or leave it out.")
     from mcm_core.pairs import dream
 
-    return dream.main(["--count", str(options.count), "--prompts", options.prompts, *shared])
+    prompts = ["--prompts", options.prompts] if options.prompts else []
+    return dream.main(["--count", str(options.count), *prompts, *shared])
 
 
 def make_modulator(options: argparse.Namespace) -> int:
@@ -237,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--aspect-buckets", action="store_true", help="photos keep the nearest of some shapes, see train"
     )
-    parser.add_argument("--prompts", default="landscapes", help="of dreams, see dream")
+    parser.add_argument("--prompts", help="of dreams, see dream")
     parser.add_argument("--count", type=int, default=3000, help="dreams")
     parser.add_argument("--preset", default="mini", help="size of the modulator, see train")
     parser.add_argument("--reading", type=float, metavar="WEIGHT", help="to follow sooner, see train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from mcm_core.pairs import dream as dreaming
 from mcm_core.pairs.captioning import spoken, written
 from mcm_core.pairs.labelling import GIVEN, Merging, of_queries, open_labeller, read_merging
 from mcm_core.pairs.lines import edge_lines, open_sketcher, pencil_lines
-from mcm_core.pairs.prompts import prompt_of, read_prompts
+from mcm_core.pairs.prompts import prompt_of, prompts_for, read_prompts
 from mcm_core.pairs.store import Made, Store
 from mcm_core.training import cache
 from mcm_core.training.rows import Layout, default_modalities, open_rows
@@ -326,11 +327,30 @@ class TestPrepare:
 
 
 class TestPrompts:
-    def test_a_prompt_is_the_same_in_every_run_and_has_no_braces(self) -> None:
-        lines = read_prompts("landscapes")
+    @pytest.mark.parametrize("given", ["landscape", "interior", "street"])
+    def test_those_that_come_with_a_list_of_classes_name_each_of_them(self, given: str) -> None:
+        merging = read_merging(given)
+        lines = prompts_for(given, merging.classes)
+        prompts = [f" {re.sub('[^a-z]', ' ', prompt_of(lines, number))} " for number in range(2000)]
+        for label, names in zip(merging.classes, merging.names, strict=True):
+            words = [f" {name}{ending} " for name in names for ending in ("", "s", "es")]
+            told = sum(any(word in prompt for word in words) for prompt in prompts)
+            assert told >= 0.01 * len(prompts), label.name
+
+    def test_without_any_the_names_of_ones_own_classes_are_the_prompts(self) -> None:
+        names = ["sky", "red {brick|stone} wall", "sea"]
+        lines = prompts_for("own.json", [LabelClass(name, "#000000") for name in names])
+        prompts = [prompt_of(lines, number) for number in range(300)]
+        for name in ("sky", "red brick stone wall", "sea"):
+            assert 100 <= sum(name in prompt for prompt in prompts) <= 250
+        assert prompts_for("own.json", [LabelClass("sky", "#000000")])[0].endswith("sky")
+
+    @pytest.mark.parametrize("given", ["landscape", "interior", "street"])
+    def test_a_prompt_is_the_same_in_every_run_and_has_no_braces(self, given: str) -> None:
+        lines = read_prompts(given)
         prompts = [prompt_of(lines, number) for number in range(200)]
         assert prompts == [prompt_of(lines, number) for number in range(200)]
-        assert not any(set("{}|") & set(prompt) for prompt in prompts)
+        assert not any(set("{}|") & set(prompt) or " ," in prompt for prompt in prompts)
         assert len(set(prompts)) > 150
 
     def test_choices_may_stand_inside_of_choices(self) -> None:

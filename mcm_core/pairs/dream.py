@@ -24,7 +24,7 @@ from mcm_core.drawing.conditions import InputError, Size
 from mcm_core.modulation import guide
 from mcm_core.pairs.labelling import Labeller, open_labeller, read_merging
 from mcm_core.pairs.lines import Sketcher, open_sketcher
-from mcm_core.pairs.prompts import prompt_of, read_prompts
+from mcm_core.pairs.prompts import prompt_of, prompts_for, read_prompts
 from mcm_core.pairs.sheet import show
 from mcm_core.pairs.store import Made, Store
 from mcm_core.pipeline import to_uint8
@@ -49,7 +49,10 @@ def main(argv: Sequence[str]) -> int:
     base = Base.from_pretrained(options.base, device=options.device)
     if not base.accepts_text:
         raise InputError(f"{base.id} takes no text: there is nothing that it could dream of.")
-    lines, merging = read_prompts(options.prompts), read_merging(options.classes)
+    merging = read_merging(options.classes)
+    lines = (
+        read_prompts(options.prompts) if options.prompts else prompts_for(options.classes, merging.classes)
+    )
     labeller = open_labeller(options.segmenter, merging, base.device)
     dreaming = Dreaming(
         base,
@@ -164,7 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--segmenter", required=True, help="segmentation model of transformers: folder or hub id"
     )
-    parser.add_argument("--prompts", default="landscapes", help="text file, a prompt a line; {a|b} chooses")
+    parser.add_argument(
+        "--prompts",
+        help="text file, a prompt a line; {a|b} chooses (default: those that come with landscape, interior "
+        "and street, else the names of the classes)",
+    )
     parser.add_argument("--sketch", default="both", help="as in prepare")
     parser.add_argument("--steps", type=int, help="of the base (default: its own)")
     parser.add_argument("--guidance-scale", type=float, help="of the base (default: its own)")

@@ -8,14 +8,15 @@ One of each is drawn. Lines that begin with # say nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mcm_core.drawing.conditions import InputError
+from mcm_core.drawing.conditions import InputError, LabelClass
 
 GIVEN = Path(__file__).parent / "prompts"
-"""Lists that come with the package: landscapes."""
+"""Lists that come with the package, by the names of the lists of classes for which they were written."""
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -37,10 +38,24 @@ def read_prompts(source: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def prompts_for(source: str, classes: Sequence[LabelClass]) -> tuple[str, ...]:
+    """Those written for the list of classes `source`, or else the names of `classes`, up to three together,
+    each of them as often as another."""
+    if (GIVEN / f"{source}.txt").is_file():
+        return read_prompts(source)
+    names = [" ".join(re.sub(r"[{}|]", " ", label.name).split()) for label in classes]
+    return tuple(_about(name, [other for other in names if other != name]) for name in names)
+
+
+def _about(name: str, others: Sequence[str]) -> str:
+    another = f"{{|, {{{'|'.join(others)}}}}}" if others else ""
+    return f"{{||photo of |painting of |drawing of }}{name}{another}{another}"
+
+
 def prompt_of(lines: tuple[str, ...], number: int) -> str:
     """The prompt of a number, the same in every run; choices inside of choices are drawn from the inside."""
     rng = np.random.default_rng([number, 77])
     text = lines[int(rng.integers(len(lines)))]
     while _CHOICE.search(text):
         text = _CHOICE.sub(lambda found: str(rng.choice(found[1].split("|"))), text)
-    return " ".join(text.split())
+    return re.sub(r"\s+,", ",", " ".join(text.split()))  # what was left out may have stood before a comma

@@ -1,8 +1,9 @@
 """`python -m mcm_core make --base B --classes FILE --segmenter ID --out DIR`: everything, by one command.
 
 Pairs (dreamt by the base, or from photos with --images), a modulator, one of few steps for drafts under the
-brush, how well both follow drawings that they were not trained on, and with --space a complete Space. Every
-stage goes on where it was stopped, so that the same command may be stopped and repeated at will.
+brush, how well both follow drawings that they were not trained on, and with --space a complete Space. Without
+classes and segmenter it makes a tool for sketches alone. Every stage goes on where it was stopped, so that the
+same command may be stopped and repeated at will.
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from mcm_core.drawing.conditions import LABELS, InputError
+from mcm_core.drawing.conditions import LABELS, SKETCH, InputError
 from mcm_core.files import write_whole
 from mcm_core.sums import digest
 from mcm_core.training.rows import METADATA
+
+if TYPE_CHECKING:
+    from mcm_core.base import Base
+    from mcm_core.modulator import Modulator
+    from mcm_core.training.data import Pair
+    from mcm_core.training.following import Reader, Sample, Score
 
 TEACHER = "teacher.sha256"
 """In the folder of the modulator of few steps: of which modulator it is made."""
@@ -52,12 +60,18 @@ def check(options: argparse.Namespace) -> None:
     """What would end it in a later stage.
 
     Raises:
-        InputError: a number that no training takes, a base that no Space can fetch, photos of which nothing
-            is said.
+        InputError: classes that nothing finds, no prompts to dream of, a number that no training takes, a
+            base that no Space can fetch, photos of which nothing is said.
     """
+    from mcm_core.pairs.labelling import require_both
+    from mcm_core.pairs.prompts import lines_of
     from mcm_core.training import distil
     from mcm_core.training import options as training
 
+    require_both(options.classes, options.segmenter)
+    if not options.images:
+        lines_of(options.prompts, options.classes)
+        training.require(options.count >= 10, "count", "at least 10, of which one is held out to judge by")
     training.parse(_of_modulator(options))
     training.require(options.live_steps >= 0, "live_steps", "at least 0")
     if options.live_steps:
@@ -80,8 +94,10 @@ def check(options: argparse.Namespace) -> None:
 
 
 def make_pairs(options: argparse.Namespace) -> int:
-    shared = ["--classes", options.classes, "--segmenter", options.segmenter, "--base", options.base]
-    shared += ["--out", str(options.out / "pairs"), *(["--device", "cpu"] if options.cpu else [])]
+    shared = ["--base", options.base, "--out", str(options.out / "pairs")]
+    if options.classes:
+        shared += ["--classes", options.classes, "--segmenter", options.segmenter]
+    shared += ["--device", "cpu"] if options.cpu else []
     if options.images:
         from mcm_core.pairs import prepare
 
@@ -133,40 +149,75 @@ def report(options: argparse.Namespace) -> int:
     """Writes report.json and report.png: held-out drawings, and what comes of them."""
     from mcm_core.base import Base
     from mcm_core.modulator import Modulator
-    from mcm_core.pairs.labelling import open_labeller, read_merging
     from mcm_core.pipeline import MCMPipeline
-    from mcm_core.training.batches import split
-    from mcm_core.training.buckets import layout_of, sizes_of
-    from mcm_core.training.data import read_pair
-    from mcm_core.training.following import labels_followed, painted
-    from mcm_core.training.rows import Layout, open_rows
+    from mcm_core.training.following import painted
     from mcm_core.training.sheet import sample_sheet
 
     base = Base.from_pretrained(options.base, device="cpu" if options.cpu else None)
-    data = str(options.out / "pairs")
     modulators = {
         folder.name: Modulator.from_pretrained(folder).to(base.device) for folder in _models(options).values()
     }
     first = modulators["modulator"]
-    layout = Layout(base.default_size, first.modalities, first.classes)
-    rows = open_rows(data, layout)
-    _, held_out = split(len(rows), options.held_out, 0)
-    sizes = sizes_of(rows, layout, base) if options.aspect_buckets else ()
-    read = [read_pair(rows[index], layout_of(index, layout, sizes)) for index in held_out]
-    pairs = [pair for pair in read if LABELS in pair.maps]
-    if not pairs:
-        raise InputError("No pair with a label map was held out to judge by: make more pairs, at least ten.")
-    label = open_labeller(options.segmenter, read_merging(options.classes), base.device)
-    scores = {}
+    pairs, read = _held_out(options, base, first), _reader(options, base)
+    told: dict[str, dict[str, Any]] = {name: {} for name in modulators}
     for name, modulator in modulators.items():
-        samples = painted(MCMPipeline(base, modulator), pairs, seed=0, modalities=[LABELS])
-        scores[name] = labels_followed(samples, lambda seen: label(seen).labels, len(first.classes))
-        print(f"{name}: {len(pairs)} drawings are followed to {scores[name]} mIoU")
-    told = {name: {**asdict(score), "count": len(pairs)} for name, score in scores.items()}
+        for kind, (count, score) in _followed(base, modulator, pairs, read).items():
+            print(f"{name}: {kind} of {count} pairs are followed to {score}")
+            told[name][kind] = {**asdict(score), "count": count}
     (options.out / "report.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     shown = painted(MCMPipeline(base, first), pairs[:SHOWN], seed=0)
     sample_sheet(shown, first).save(options.out / "report.png")
     return 0
+
+
+def _held_out(options: argparse.Namespace, base: Base, modulator: Modulator) -> list[Pair]:
+    """The pairs that no training saw.
+
+    Raises:
+        InputError: there are none.
+    """
+    from mcm_core.training.batches import split
+    from mcm_core.training.buckets import layout_of, sizes_of
+    from mcm_core.training.data import read_pair
+    from mcm_core.training.rows import Layout, open_rows
+
+    layout = Layout(base.default_size, modulator.modalities, modulator.classes)
+    rows = open_rows(str(options.out / "pairs"), layout)
+    _, held_out = split(len(rows), options.held_out, 0)
+    if not held_out:
+        raise InputError("No pair was held out to judge by: make more pairs, at least ten.")
+    sizes = sizes_of(rows, layout, base) if options.aspect_buckets else ()
+    return [read_pair(rows[index], layout_of(index, layout, sizes)) for index in held_out]
+
+
+def _reader(options: argparse.Namespace, base: Base) -> Reader | None:
+    """What reads classes in pictures; None where the tool is for sketches alone."""
+    from mcm_core.pairs.labelling import open_labeller, read_merging
+
+    if not options.segmenter:
+        return None
+    label = open_labeller(options.segmenter, read_merging(options.classes), base.device)
+    return lambda pictures: label(pictures).labels
+
+
+def _followed(
+    base: Base, modulator: Modulator, pairs: Sequence[Pair], read: Reader | None
+) -> dict[str, tuple[int, Score]]:
+    """How far drawings are followed, each kind by itself, and how many there were: mIoU of label maps, F1 of
+    the strokes of sketches."""
+    from mcm_core.pipeline import MCMPipeline
+    from mcm_core.training.following import labels_followed, painted, strokes_followed
+
+    def samples_of(modality: str) -> list[Sample]:
+        drawn = [pair for pair in pairs if modality in pair.maps and pair.maps[modality].any()]
+        return painted(MCMPipeline(base, modulator), drawn, seed=0, modalities=[modality])
+
+    scores = {}
+    if read is not None and (mapped := samples_of(LABELS)):
+        scores["labels"] = len(mapped), labels_followed(mapped, read, len(modulator.classes))
+    if sketched := samples_of(SKETCH):
+        scores["strokes"] = len(sketched), strokes_followed(sketched)
+    return scores
 
 
 def write_space(options: argparse.Namespace) -> int:
@@ -229,8 +280,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--base", required=True, help="the frozen model: folder, file or hub id")
-    parser.add_argument("--classes", required=True, help="landscape, interior, street or a JSON file")
-    parser.add_argument("--segmenter", required=True, help="segmentation model of transformers: folder or id")
+    parser.add_argument("--classes", help="landscape, interior, street or a JSON file")
+    parser.add_argument(
+        "--segmenter",
+        help="segmentation model of transformers: folder or id; without it and --classes: for sketches alone",
+    )
     parser.add_argument("--out", type=Path, required=True, help="pairs, modulators and report")
     parser.add_argument("--images", type=Path, help="folder of photos; without it the base dreams")
     parser.add_argument("--caption", help="of photos without a text file beside them")

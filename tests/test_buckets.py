@@ -302,4 +302,4 @@ def test_one_command_makes_all_of_photos_in_their_shapes(
     asked = [text for name, value in given.items() for text in (f"--{name}", str(value))]
     assert main(["make", *asked, "--aspect-buckets", "--cpu"]) == 0
     assert f"160 x 96: {FEWEST}" in capfd.readouterr().out
-    assert json.loads((tmp_path / "out/report.json").read_text())["modulator"]["drawn"] == 1
+    assert json.loads((tmp_path / "out/report.json").read_text())["modulator"]["labels"]["drawn"] == 1

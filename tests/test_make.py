@@ -73,8 +73,31 @@ def test_the_report_says_how_far_they_follow(made: Path) -> None:
     told = json.loads((made / "out/report.json").read_text())
     assert told.keys() == {"modulator", "live"}
     for scores in told.values():  # this segmenter finds trees everywhere, in whatever was painted
-        assert (scores["ceiling"], scores["drawn"], scores["alone"], scores["count"]) == (1, 1, 1, 2)
+        assert scores["labels"] == {"ceiling": 1, "drawn": 1, "alone": 1, "count": 2}
+        assert scores["strokes"].pop("count") == 2
+        assert all(0 <= score <= 1 for score in scores["strokes"].values())
     assert (made / "out/report.png").is_file()
+
+
+def test_without_classes_it_makes_a_tool_for_sketches_alone(
+    tmp_path: Path, sd_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcm_core.base.frozen.STEPS", 2)
+    (tmp_path / "prompts.txt").write_text("{a lake|a house} at night")
+    quick = ["--count", "10", "--held-out", "1", "--steps", "1", "--live-steps", "0", "--batch-size", "2"]
+    given = [
+        "--base",
+        str(sd_folder),
+        "--prompts",
+        str(tmp_path / "prompts.txt"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(["make", *given, *quick, "--preset", "nano", "--cpu"]) == 0
+    modulator = Modulator.from_pretrained(tmp_path / "out/modulator")
+    assert [one.name for one in modulator.modalities] == ["sketch"]
+    told = json.loads((tmp_path / "out/report.json").read_text())
+    assert told["modulator"].keys() == {"strokes"}
 
 
 def test_repeating_it_does_nothing_twice(made: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -130,6 +153,8 @@ def test_photos_of_which_nothing_is_said_are_refused_before_any_work(
         (["--steps", "0"], "--steps must be at least 1"),
         (["--live-steps", "-1"], "--live-steps must be at least 0"),
         (["--batch-size", "0"], "--batch-size must be at least 1"),
+        (["--count", "9"], "--count must be at least 10"),
+        (["--prompts", "none.txt"], "There is no file of prompts 'none.txt'"),
     ],
 )
 def test_what_no_training_takes_is_refused_before_any_work(
@@ -137,6 +162,23 @@ def test_what_no_training_takes_is_refused_before_any_work(
 ) -> None:
     asked = ["make", "--base", "b", "--classes", "landscape", "--segmenter", "s"]
     assert main([*asked, "--out", str(tmp_path / "out"), *given]) == 2
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--classes", "landscape"], "Label maps need --classes and --segmenter"),
+        (["--segmenter", "s", "--prompts", "landscape"], "Label maps need --classes and --segmenter"),
+        (["--segmenter", "s", "--images", "."], "Label maps need --classes and --segmenter"),
+        ([], "say what is dreamed of: --prompts FILE"),
+    ],
+)
+def test_what_is_to_be_drawn_must_be_said(
+    given: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["make", "--base", "b", "--out", str(tmp_path / "out"), *given]) == 2
     assert said in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 

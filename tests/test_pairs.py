@@ -23,7 +23,7 @@ from mcm_core.pairs import dream as dreaming
 from mcm_core.pairs.captioning import spoken, written
 from mcm_core.pairs.labelling import GIVEN, Merging, of_queries, open_labeller, read_merging
 from mcm_core.pairs.lines import edge_lines, open_sketcher, pencil_lines
-from mcm_core.pairs.prompts import prompt_of, prompts_for, read_prompts
+from mcm_core.pairs.prompts import lines_of, prompt_of, read_prompts
 from mcm_core.pairs.store import Made, Store
 from mcm_core.training import cache
 from mcm_core.training.rows import Layout, default_modalities, open_rows
@@ -330,7 +330,7 @@ class TestPrompts:
     @pytest.mark.parametrize("given", ["landscape", "interior", "street"])
     def test_those_that_come_with_a_list_of_classes_name_each_of_them(self, given: str) -> None:
         merging = read_merging(given)
-        lines = prompts_for(given, merging.classes)
+        lines = lines_of(None, given, merging.classes)
         prompts = [f" {re.sub('[^a-z]', ' ', prompt_of(lines, number))} " for number in range(2000)]
         for label, names in zip(merging.classes, merging.names, strict=True):
             words = [f" {name}{ending} " for name in names for ending in ("", "s", "es")]
@@ -339,11 +339,11 @@ class TestPrompts:
 
     def test_without_any_the_names_of_ones_own_classes_are_the_prompts(self) -> None:
         names = ["sky", "red {brick|stone} wall", "sea"]
-        lines = prompts_for("own.json", [LabelClass(name, "#000000") for name in names])
+        lines = lines_of(None, "own.json", [LabelClass(name, "#000000") for name in names])
         prompts = [prompt_of(lines, number) for number in range(300)]
         for name in ("sky", "red brick stone wall", "sea"):
             assert 100 <= sum(name in prompt for prompt in prompts) <= 250
-        assert prompts_for("own.json", [LabelClass("sky", "#000000")])[0].endswith("sky")
+        assert lines_of(None, "own.json", [LabelClass("sky", "#000000")])[0].endswith("sky")
 
     @pytest.mark.parametrize("given", ["landscape", "interior", "street"])
     def test_a_prompt_is_the_same_in_every_run_and_has_no_braces(self, given: str) -> None:
@@ -436,6 +436,23 @@ class TestDream:
         command = self.command(base, segformer, classes, tmp_path / "dreams", "--least-sure", "0.99")
         assert main(command) == 2
         assert "unsure of every picture" in capfd.readouterr().err
+
+    def test_without_classes_it_dreams_of_prompts_and_draws_sketches(
+        self, base: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "prompts.txt").write_text("a lake")
+        given = [
+            "--base",
+            str(base),
+            "--prompts",
+            str(tmp_path / "prompts.txt"),
+            "--out",
+            str(tmp_path / "out"),
+        ]
+        assert main(["dream", *given, "--count", "2", "--steps", "2"]) == 0
+        assert [sorted(row) for row in rows(tmp_path / "out")] == [
+            ["file_name", "latents", "latents_base", "sketch", "text"]
+        ] * 2
 
     def test_a_base_without_text_cannot_dream(
         self, segformer: Path, classes: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -22,9 +22,9 @@ from tqdm import tqdm
 from mcm_core.base import Base, Embeddings, schedulers
 from mcm_core.drawing.conditions import InputError, Size
 from mcm_core.modulation import guide
-from mcm_core.pairs.labelling import Labeller, open_labeller, read_merging
+from mcm_core.pairs.labelling import Labeller, open_labeller, read_merging, require_both
 from mcm_core.pairs.lines import Sketcher, open_sketcher
-from mcm_core.pairs.prompts import prompt_of, prompts_for, read_prompts
+from mcm_core.pairs.prompts import lines_of, prompt_of
 from mcm_core.pairs.sheet import show
 from mcm_core.pairs.store import Made, Store
 from mcm_core.pipeline import to_uint8
@@ -49,11 +49,11 @@ def main(argv: Sequence[str]) -> int:
     base = Base.from_pretrained(options.base, device=options.device)
     if not base.accepts_text:
         raise InputError(f"{base.id} takes no text: there is nothing that it could dream of.")
-    merging = read_merging(options.classes)
-    lines = (
-        read_prompts(options.prompts) if options.prompts else prompts_for(options.classes, merging.classes)
-    )
-    labeller = open_labeller(options.segmenter, merging, base.device)
+    require_both(options.classes, options.segmenter)
+    merging = read_merging(options.classes) if options.classes else None
+    classes = merging.classes if merging else ()
+    lines = lines_of(options.prompts, options.classes, classes)
+    labeller = open_labeller(options.segmenter, merging, base.device) if merging else None
     dreaming = Dreaming(
         base,
         tuple(options.size or base.default_size),
@@ -78,9 +78,9 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(
             "The segmenter was unsure of every picture: lower --least-sure, or look at its classes."
         )
-    sheet = show(options.out, merging.classes)
+    sheet = show(options.out, classes)
     print(f"{finished.count} pairs in {options.out}, {len(finished.left_out)} left out; look at {sheet}.")
-    if seldom := finished.seldom(merging.classes):
+    if seldom := finished.seldom(classes):
         print(f"{seldom} Prompts that name them more often help, and more dreams.")
     return 0
 
@@ -89,7 +89,7 @@ def dream(
     options: argparse.Namespace,
     dreaming: Dreaming,
     lines: tuple[str, ...],
-    labeller: Labeller,
+    labeller: Labeller | None,
     sketcher: Sketcher,
     store: Store,
 ) -> None:
@@ -102,14 +102,15 @@ def dream(
             prompts = [prompt_of(lines, options.seed + int(name)) for name in part]
             latents = paint(dreaming, prompts, [options.seed + int(name) for name in part])
             pictures = decoded(dreaming.base, latents)
-            read = labeller(pictures)
+            read = labeller(pictures) if labeller else None
             stored = with_mirrored(dreaming.base, latents, pictures)
             for index, name in enumerate(part):
-                if read.sureness[index] < options.least_sure:
+                if read is not None and read.sureness[index] < options.least_sure:
                     store.leave_out(name, f"the segmenter is sure of {read.sureness[index]:.0%} only")
                     continue
                 sketch = sketcher(pictures[index])
-                made = (pictures[index], read.labels[index], sketch, prompts[index], stored[index])
+                labels = None if read is None else read.labels[index]
+                made = (pictures[index], labels, sketch, prompts[index], stored[index])
                 store.add(name, name, Made(*made, dreaming.base.fingerprint))
             bar.update(len(part))
 
@@ -161,11 +162,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", required=True, help="the frozen model: folder, file or hub id")
     parser.add_argument("--out", type=Path, required=True, help="the data set")
     parser.add_argument("--count", type=int, required=True, help="pictures to paint")
+    parser.add_argument("--classes", help="landscape, interior, street, or a JSON file (see prepare)")
     parser.add_argument(
-        "--classes", required=True, help="landscape, interior, street, or a JSON file (see prepare)"
-    )
-    parser.add_argument(
-        "--segmenter", required=True, help="segmentation model of transformers: folder or hub id"
+        "--segmenter",
+        help="segmentation model of transformers: folder or hub id; without it and --classes: sketches alone",
     )
     parser.add_argument(
         "--prompts",

@@ -87,6 +87,12 @@ def read_merging(source: str) -> Merging:
     return Merging(classes, merged)
 
 
+def require_both(classes: str | None, segmenter: str | None) -> None:
+    """Raises: InputError: classes without a segmenter to find them, or the reverse."""
+    if bool(classes) != bool(segmenter):
+        raise InputError("Label maps need --classes and --segmenter; for sketches alone leave out both.")
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """`labels` (B, H, W) uint8 in one's own classes, 0 where unsure; `sureness` (B,): the mean probability of

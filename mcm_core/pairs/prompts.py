@@ -38,9 +38,17 @@ def read_prompts(source: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def prompts_for(source: str, classes: Sequence[LabelClass]) -> tuple[str, ...]:
-    """Those written for the list of classes `source`, or else the names of `classes`, up to three together,
-    each of them as often as another."""
+def lines_of(prompts: str | None, source: str | None, classes: Sequence[LabelClass] = ()) -> tuple[str, ...]:
+    """The lines of `prompts` where these are given; else those that were written for the list of classes
+    `source`, or the names of its `classes`, up to three together, each of them as often as another.
+
+    Raises:
+        InputError: as `read_prompts`; there are neither prompts nor classes.
+    """
+    if prompts is not None:
+        return read_prompts(prompts)
+    if source is None:
+        raise InputError("For sketches alone say what is dreamed of: --prompts FILE, a prompt in each line.")
     if (GIVEN / f"{source}.txt").is_file():
         return read_prompts(source)
     names = [" ".join(re.sub(r"[{}|]", " ", label.name).split()) for label in classes]

@@ -2,8 +2,8 @@
 
 Pairs (dreamt by the base, or from photos with --images), a modulator, one of few steps for drafts under the
 brush, how well both follow drawings that they were not trained on, and with --space a complete Space. Without
-classes and segmenter it makes a tool for sketches alone. Every stage goes on where it was stopped, so that the
-same command may be stopped and repeated at will.
+classes and segmenter it makes a tool for sketches alone. Every stage goes on where it was stopped, so that
+the same command may be stopped and repeated at will.
 """
 
 from __future__ import annotations

@@ -602,6 +602,18 @@ def test_a_model_without_sketch_greys_its_tools(drawer: Drawer, harness: Harness
     assert not sketch.any()
 
 
+def test_a_model_for_sketches_alone_has_a_pen_and_no_legend(drawer: Drawer, harness: Harness) -> None:
+    assert drawer.page.locator(".legend").is_visible()
+    update(drawer, harness, gr.update(layers=[SKETCH], classes=()))
+    wait_until(drawer.page, lambda: not drawer.page.locator(".legend").is_visible())
+    assert drawer.button("Brush").get_attribute("data-tip") == "This model takes no painted classes"
+    assert drawer.button("Pen").get_attribute("aria-pressed") == "true"
+    drawer.stroke((50, 50), (150, 50))
+    labels, sketch = in_python(drawer, harness)
+    assert sketch.any()
+    assert not labels.any()
+
+
 def test_a_model_that_reads_nothing_drawn_says_what_it_wants_and_shows_no_tools(
     drawer: Drawer, harness: Harness
 ) -> None:

@@ -46,13 +46,13 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     if min(options.count, options.batch_size) < 1:
         raise InputError("--count and --batch-size must be at least 1.")
-    base = Base.from_pretrained(options.base, device=options.device)
-    if not base.accepts_text:
-        raise InputError(f"{base.id} takes no text: there is nothing that it could dream of.")
     require_both(options.classes, options.segmenter)
     merging = read_merging(options.classes) if options.classes else None
     classes = merging.classes if merging else ()
     lines = lines_of(options.prompts, options.classes, classes)
+    base = Base.from_pretrained(options.base, device=options.device)
+    if not base.accepts_text:
+        raise InputError(f"{base.id} takes no text: there is nothing that it could dream of.")
     labeller = open_labeller(options.segmenter, merging, base.device) if merging else None
     dreaming = Dreaming(
         base,

@@ -206,10 +206,10 @@ def _followed(
     """How far drawings are followed, each kind by itself, and how many there were: mIoU of label maps, F1 of
     the strokes of sketches."""
     from mcm_core.pipeline import MCMPipeline
-    from mcm_core.training.following import labels_followed, painted, strokes_followed
+    from mcm_core.training.following import is_drawn, labels_followed, painted, strokes_followed
 
     def samples_of(modality: str) -> list[Sample]:
-        drawn = [pair for pair in pairs if modality in pair.maps and pair.maps[modality].any()]
+        drawn = [pair for pair in pairs if is_drawn(pair, modality)]
         return painted(MCMPipeline(base, modulator), drawn, seed=0, modalities=[modality])
 
     scores = {}

@@ -287,11 +287,10 @@ class Branch(nn.Module):
         The planes are rows of the unit matrix, looked up with the channels last: on a CPU that is four times
         as quick as comparing ids with classes, forward and backward.
         """
-        weight = self.fold.weight.unflatten(1, (self.planes, -1))[:, first : first + PLANES_AT_ONCE]
-        classes = torch.eye(self.planes, dtype=_arithmetic(weight), device=weight.device)
-        planes = functional.embedding(
-            folded.permute(0, 2, 3, 1).int(), classes[:, first : first + PLANES_AT_ONCE]
-        )
+        seen = slice(first, first + PLANES_AT_ONCE)
+        weight = self.fold.weight.unflatten(1, (self.planes, -1))[:, seen]
+        classes = torch.eye(self.planes, dtype=_arithmetic(weight), device=weight.device)[:, seen]
+        planes = functional.embedding(folded.permute(0, 2, 3, 1).int(), classes)
         return functional.conv2d(
             planes.flatten(3).permute(0, 3, 1, 2),
             weight.transpose(1, 2).flatten(1, 2),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mcm_core.drawing.conditions import LabelClass
 from mcm_core.training.coverage import Coverage, classes_in
+from mcm_core.training.rows import spread
 
 CLASSES = tuple(LabelClass(name, "#000000") for name in "abcdefghijkl")
 OFTEN = dict.fromkeys(range(1, 13), 50)
@@ -52,3 +53,12 @@ def test_each_map_counts_once_for_each_class_that_it_shows(maps: list[list[int]]
     assert coverage.maps == len(maps)
     for number in range(1, 13):
         assert coverage.shown[number] == sum(number in shown for shown in maps)
+
+
+@given(st.integers(1, 500), st.integers(2, 60))
+def test_maps_that_are_looked_at_are_spread_over_all(count: int, most: int) -> None:
+    indices = spread(count, most)
+    assert indices == (list(range(count)) if count <= most else sorted(set(indices)))
+    assert len(indices) == min(count, most)
+    assert (indices[0], indices[-1]) == (0, count - 1)
+    assert max(np.diff(indices), default=0) <= np.ceil(count / (most - 1))

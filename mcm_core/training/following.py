@@ -51,7 +51,11 @@ def painted(
 
 def drawn_with(samples: Sequence[Sample], modality: str) -> list[Sample]:
     """Those of which something is drawn there."""
-    return [sample for sample in samples if sample.pair.maps.get(modality, np.zeros(1)).any()]
+    return [sample for sample in samples if is_drawn(sample.pair, modality)]
+
+
+def is_drawn(pair: Pair, modality: str) -> bool:
+    return bool(pair.maps.get(modality, np.zeros(1)).any())
 
 
 def strokes_followed(sketched: Sequence[Sample]) -> Score:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -39,6 +38,7 @@ from mcm_core.training.rows import (
     default_modalities,
     open_classes,
     open_rows,
+    spread,
 )
 from mcm_core.training.sheet import contact_sheet
 
@@ -253,7 +253,7 @@ def _check_drawings(pairs: Pairs, layout: Layout) -> None:
 def _show_what_was_understood(job: Job) -> None:
     """A contact sheet of pictures and drawings as they were read, spread over the data."""
     job.out.mkdir(parents=True, exist_ok=True)
-    contact_sheet([job.read(index) for index in _spread(len(job.rows), SHOWN)], job.layout).save(
+    contact_sheet([job.read(index) for index in spread(len(job.rows), SHOWN)], job.layout).save(
         job.out / "understood.png"
     )
 
@@ -286,15 +286,10 @@ def summary(job: Job, modulator: Modulator) -> str:
 
 def _seldom(job: Job) -> str:
     """A line on the classes that few of the label maps show, of maps spread over the data."""
-    maps = [job.pairs.get(index, flip=False)[1] for index in _spread(len(job.rows), LOOKED_AT)]
+    maps = [job.pairs.get(index, flip=False)[1] for index in spread(len(job.rows), LOOKED_AT)]
     coverage = Coverage.of(classes_in(drawn[LABELS]) for drawn in maps if LABELS in drawn)
     named = coverage.seldom(job.layout.classes)
     return f"\n           few of {coverage.maps} maps show {named}" if named else ""
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most so many of the first `count` indices, evenly spread."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, most)})
 
 
 def _told(sizes: Sequence[Size]) -> str:

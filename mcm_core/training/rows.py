@@ -147,6 +147,11 @@ def _entries(folder: Path) -> Iterator[tuple[str, Any]]:
                     yield f"{METADATA} line {number}", line
 
 
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of the first `count` indices, evenly spread."""
+    return sorted({round(place * (count - 1) / max(most - 1, 1)) for place in range(most)})
+
+
 class HubRows(Sequence[Row]):
     """Rows of a `datasets` dataset, fetched one at a time, pictures not decoded."""
 
